@@ -1,0 +1,96 @@
+"""See what a Core ML model is made of and what it looks like at 1 to 8 bits per weight, in a notebook, anywhere.
+
+>>> import mlexplorer as mle
+>>> model = mle.samples.style()
+>>> mle.explore(model)                                       # the explorer, in a notebook
+>>> small = mle.quantize(model, mle.LookupTable(bits=4))
+>>> mle.save(small, "style-4bit.mlmodel")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlexplorer import errors, samples
+    from mlexplorer.comparison import psnr
+    from mlexplorer.formats import load, save
+    from mlexplorer.graph import Graph, Node, Weight
+    from mlexplorer.model import Feature, Model
+    from mlexplorer.quantization.linear import Linear
+    from mlexplorer.quantization.lookup_table import LookupTable
+    from mlexplorer.quantization.plan import Plan, quantize
+    from mlexplorer.quantization.scheme import Float16, Scheme
+    from mlexplorer.runtime.custom import CustomLayer, custom_layer
+    from mlexplorer.runtime.prediction import Predictor, predict
+    from mlexplorer.sweep import sweep
+    from mlexplorer.views.explorer import Explorer, explore
+
+__version__ = "0.1.0"
+
+# Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
+_HOMES = {
+    "CustomLayer": "runtime.custom",
+    "Explorer": "views.explorer",
+    "Feature": "model",
+    "Float16": "quantization.scheme",
+    "Graph": "graph",
+    "Linear": "quantization.linear",
+    "LookupTable": "quantization.lookup_table",
+    "Model": "model",
+    "Node": "graph",
+    "Plan": "quantization.plan",
+    "Predictor": "runtime.prediction",
+    "Scheme": "quantization.scheme",
+    "Weight": "graph",
+    "custom_layer": "runtime.custom",
+    "errors": "",
+    "explore": "views.explorer",
+    "load": "formats",
+    "predict": "runtime.prediction",
+    "psnr": "comparison",
+    "quantize": "quantization.plan",
+    "samples": "",
+    "save": "formats",
+    "sweep": "sweep",
+}
+
+__all__ = [
+    "CustomLayer",
+    "Explorer",
+    "Feature",
+    "Float16",
+    "Graph",
+    "Linear",
+    "LookupTable",
+    "Model",
+    "Node",
+    "Plan",
+    "Predictor",
+    "Scheme",
+    "Weight",
+    "custom_layer",
+    "errors",
+    "explore",
+    "load",
+    "predict",
+    "psnr",
+    "quantize",
+    "samples",
+    "save",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mlexplorer' has no attribute {name!r}")
+    value = getattr(import_module(f"mlexplorer.{home}"), name) if home else import_module(f"mlexplorer.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

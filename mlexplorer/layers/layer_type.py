@@ -83,7 +83,7 @@ class Builder(Protocol):
         """The weight at a field path ("weights", "weightParams.inputGateWeightMatrix"), dequantized to float32.
 
         Several fields, or one that must be rearranged, go through `combine`, which gets the arrays in their layouts'
-        shapes and returns one array. It must depend on nothing but its arguments: it is called again for each bit depth.
+        shapes and returns one array. It must depend on nothing but its arguments: each bit depth calls it again.
         """
 
     def reshape(self, x: Any, shape: Sequence[int]) -> Any:

@@ -1,0 +1,1 @@
+"""Core ML networks on any machine: lowered to ONNX, run by onnxruntime."""

@@ -1,0 +1,89 @@
+"""Custom layers as Python classes, after Swift's MLCustomLayer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlexplorer.errors import CustomLayerError
+from mlexplorer.graph import Node
+
+Array = NDArray[Any]
+
+
+@runtime_checkable
+class CustomLayer(Protocol):
+    """A layer that Core ML does not know, computed by a class of the user's.
+
+    The class is made with one argument, the layer's parameters: a dict of str, float, int and bool values. Arrays are
+    float32 in the network's own rank: [Seq, Batch, C, H, W] in a network with the legacy mapping, else as they are.
+    Source: MLCustomLayer of Core ML; message CustomLayerParams.
+    """
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Receive the layer's weights, each a flat float32 array, once, before the first evaluation."""
+
+    def output_shapes(self, input_shapes: Sequence[tuple[int, ...]]) -> Sequence[Sequence[int]]:
+        """The shape of each output for these input shapes."""
+
+    def evaluate(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """The outputs for these inputs, each of the promised shape."""
+
+
+CustomLayerClass = Callable[[dict[str, Any]], CustomLayer]
+_REGISTERED: dict[str, CustomLayerClass] = {}
+_C = TypeVar("_C", bound=CustomLayerClass)
+
+
+def custom_layer(class_name: str) -> Callable[[_C], _C]:
+    """Register a class, or any callable that makes a layer from the parameters, for custom layers of this class name."""
+
+    def register(layer_class: _C) -> _C:
+        _REGISTERED[class_name] = layer_class
+        return layer_class
+
+    return register
+
+
+def registered_custom_layers() -> Mapping[str, CustomLayerClass]:
+    """The classes registered by `custom_layer`, by class name."""
+    return dict(_REGISTERED)
+
+
+class CustomStep:
+    """One custom layer of a network, made from its class and checked against what it promises."""
+
+    def __init__(self, node: Node, layer_class: CustomLayerClass) -> None:
+        self._node = node
+        self._class_name = str(node.params.className)
+        parameters = dict(node.custom.parameters) if node.custom else {}
+        self._layer = self._call("__init__", layer_class, parameters)
+        self._call("set_weights", self._layer.set_weights, [weight.array().reshape(-1) for weight in node.weights])
+
+    def evaluate(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs as float32 arrays; raises CustomLayerError where the class fails or breaks its promise."""
+        shapes = self._call("output_shapes", self._layer.output_shapes, [array.shape for array in inputs])
+        outputs = self._call("evaluate", self._layer.evaluate, list(inputs))
+        if isinstance(outputs, np.ndarray):
+            outputs = [outputs]
+        arrays = [np.asarray(output, np.float32) for output in outputs]
+        promised = [tuple(int(n) for n in shape) for shape in shapes]
+        given = [array.shape for array in arrays]
+        if given != promised or len(given) != len(self._node.outputs):
+            raise CustomLayerError(
+                f"custom layer {self._node.name!r}: class {self._class_name!r} returned shapes {given}, its output_shapes "
+                f"promised {promised}, and the network names {len(self._node.outputs)} outputs"
+            )
+        return arrays
+
+    def _call(self, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:  # a user's class may raise anything
+            raise CustomLayerError(
+                f"custom layer {self._node.name!r}: {method} of class {self._class_name!r} failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error

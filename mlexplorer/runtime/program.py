@@ -1,0 +1,300 @@
+"""A neural network that runs: segments of ONNX between the steps that are Python.
+
+A network is lowered for the shapes that are fed to it. Where a custom layer, a branch, a loop or a shape that only a run
+can tell stands in the way, the graph is cut, and what follows is lowered when it is reached. Lowered graphs carry no
+weights: they are shared by all quantized copies of a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mlexplorer.errors import Cancelled, CustomLayerError, MlexplorerError, ModelError, UnsupportedError
+from mlexplorer.graph import Node
+from mlexplorer.layers import EVALUATIONS, LOWERINGS
+from mlexplorer.model import Model
+from mlexplorer.runtime.custom import CustomLayerClass, CustomStep, registered_custom_layers
+from mlexplorer.runtime.lowering import Segment, lower
+from mlexplorer.runtime.sessions import Session
+
+Array = NDArray[Any]
+
+NETWORK_KINDS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
+BAKED_ELEMENTS = 64
+"""Constants up to this size may become shapes and indices while lowering; bigger ones are always weights."""
+_TRUTH = 1e-6
+_ALWAYS = 1 << 62
+_NESTED = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
+_RUN_HERE = frozenset({"custom", "branch", "loop", "loopBreak", "loopContinue"})
+
+
+class _LoopBreak(Exception):
+    pass
+
+
+class _LoopContinue(Exception):
+    pass
+
+
+class _Weights(Mapping[str, Array]):
+    """The float32 arrays of a model's weights by key, decoded when asked for."""
+
+    def __init__(self, model: Model) -> None:
+        self._weights = {weight.key: weight for weight in model.graph.weights}
+
+    def __getitem__(self, key: str) -> Array:
+        return self._weights[key].array()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+
+class Program:
+    """Runs the network of a NeuralNetwork model on arrays that have the network's own ranks.
+
+    Raises UnsupportedError or CustomLayerError, before anything runs, with the name of every layer that cannot run.
+    `custom_layers` gives classes by class name, beside those registered with `custom_layer`.
+    """
+
+    def __init__(self, model: Model, custom_layers: Mapping[str, CustomLayerClass] | None = None) -> None:
+        if model.kind not in NETWORK_KINDS:
+            raise UnsupportedError(f"a model of type {model.kind} cannot be run yet; neural networks can")
+        self._classes = {**registered_custom_layers(), **(custom_layers or {})}
+        self._networks: dict[str, tuple[Node, ...]] = {}
+        for node in model.graph.nodes:
+            self._networks.setdefault(node.scope, ())
+            self._networks[node.scope] += (node,)
+        self._check()
+        self._custom = {
+            node.id: CustomStep(node, self._classes[node.params.className])
+            for nodes in self._networks.values()
+            for node in nodes
+            if node.type == "custom"
+        }
+        self._last_read = {scope: self._reads(scope) for scope in self._networks}
+        self._segments: dict[tuple[Any, ...], Segment] = {}
+        self._bind(model)
+
+    def rebind(self, model: Model) -> Program:
+        """A program for a copy of the model whose weights differ; the lowered graphs are shared."""
+        other = object.__new__(Program)
+        other.__dict__.update(self.__dict__)
+        other._bind(model)
+        return other
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """The blobs named in `outputs`, float32, for the input blobs in `feeds`.
+
+        Raises ModelError where a blob does not exist or shapes contradict each other, and Cancelled after `cancel`.
+        """
+        self._cancelled.clear()
+        run = _Run(self, feeds, outputs)
+        run.network("")
+        missing = [name for name in outputs if name not in run.blobs]
+        if missing:
+            raise ModelError(f"no layer of the network writes {', '.join(map(repr, missing))}")
+        return {name: run.blobs[name] for name in outputs}
+
+    def cancel(self) -> None:
+        """Stop the run that is under way, from another thread; `run` then raises Cancelled."""
+        self._cancelled.set()
+        options = self._run_options
+        if options is not None:
+            options.terminate = True
+
+    def _bind(self, model: Model) -> None:
+        self._weights = _Weights(model)
+        small = [
+            weight
+            for node in model.graph.nodes
+            if node.type in ("loadConstant", "loadConstantND")
+            for weight in node.weights
+            if weight.count <= BAKED_ELEMENTS
+        ]
+        self._baked = frozenset(weight.key for weight in small)
+        digest = hashlib.sha256()
+        for weight in small:
+            digest.update(weight.key.encode() + weight.array().tobytes())
+        self._baked_digest = digest.digest()
+        self._sessions: dict[int, Session] = {}
+        self._run_options: onnxruntime.RunOptions | None = None
+        self._cancelled = threading.Event()
+
+    def _check(self) -> None:
+        nodes = [node for network in self._networks.values() for node in network]
+        unknown = [
+            n for n in nodes if n.type not in LOWERINGS and n.type not in EVALUATIONS and n.type not in _RUN_HERE
+        ]
+        if unknown:
+            names = ", ".join(f"{node.name!r} ({node.type})" for node in unknown[:20])
+            raise UnsupportedError(f"these layers cannot be run yet: {names}")
+        missing = [n for n in nodes if n.type == "custom" and n.params.className not in self._classes]
+        if missing:
+            names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in missing[:20])
+            raise CustomLayerError(
+                f"custom layers without a Python class: {names}; register one with "
+                f'@mlexplorer.custom_layer("{missing[0].params.className}"), or pass custom_layers={{class name: class}}'
+            )
+
+    def _reads(self, scope: str) -> dict[str, int]:
+        """The index of the last layer of a network that reads a blob; blobs outlive a nested network's turns."""
+        last: dict[str, int] = {}
+        for index, node in enumerate(self._networks[scope]):
+            for blob in self._inner_reads(node):
+                last[blob] = index
+        if scope:
+            last = dict.fromkeys(
+                {b for nodes in self._networks.values() for n in nodes for b in self._inner_reads(n)}, _ALWAYS
+            )
+        return last
+
+    def _inner_reads(self, node: Node) -> set[str]:
+        reads = set(node.inputs)
+        if node.type == "loop" and node.params.conditionVar:
+            reads.add(node.params.conditionVar)
+        for field in _NESTED.get(node.type, ()):
+            for inner in self._networks.get(f"{node.id}/{field}", ()):
+                reads |= self._inner_reads(inner)
+        return reads
+
+
+class _Run:
+    """The blobs of one run, and the walk through the layers."""
+
+    def __init__(self, program: Program, feeds: Mapping[str, Array], outputs: Sequence[str]) -> None:
+        self._program = program
+        self._outputs = frozenset(outputs)
+        self.blobs = {name: np.ascontiguousarray(array, np.float32) for name, array in feeds.items()}
+        self._known: dict[str, Array] = {}
+
+    def network(self, scope: str) -> None:
+        """Run a network: the whole one (""), or a nested one by its scope."""
+        nodes = self._program._networks.get(scope, ())
+        index = 0
+        while index < len(nodes):
+            if self._program._cancelled.is_set():
+                raise Cancelled("the run was cancelled")
+            node = nodes[index]
+            if node.type in LOWERINGS:
+                index = self._segment(scope, nodes, index)
+            else:
+                self._step(node)
+                index += 1
+
+    def _segment(self, scope: str, nodes: Sequence[Node], start: int) -> int:
+        program = self._program
+        last_read = program._last_read[scope]
+        shapes = {blob: array.shape for blob, array in self.blobs.items()}
+        known = {} if scope else self._known
+        key = (
+            program._baked_digest,
+            self._outputs,
+            scope,
+            start,
+            tuple(sorted(shapes.items())),
+            tuple(sorted((blob, array.tobytes()) for blob, array in known.items())),
+        )
+        segment = program._segments.get(key)
+        arrays: Mapping[str, Array] | None = None
+        if segment is None:
+
+            def wanted(blob: str, stop: int) -> bool:
+                return blob in self._outputs or last_read.get(blob, -1) >= stop
+
+            segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted)
+            arrays = segment.arrays
+            segment = segment.without_arrays()
+            program._segments[key] = segment
+        self._drop(nodes[start : segment.stop])
+        if segment.outputs:
+            session = program._sessions.get(id(segment))
+            if session is None:
+                if arrays is None:
+                    arrays = {use.name: use.array(program._weights) for use in segment.uses}
+                session = program._sessions[id(segment)] = Session(segment.model, arrays)
+            program._run_options = options = onnxruntime.RunOptions()
+            try:
+                results = session.run({name: self.blobs[blob] for blob, name in segment.inputs}, options)
+            finally:
+                program._run_options = None
+            self.blobs.update(zip((blob for blob, _ in segment.outputs), results, strict=True))
+        for blob, array in segment.constants.items():
+            self.blobs[blob] = array
+            self._known[blob] = array
+        return segment.stop
+
+    def _drop(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            for blob in node.outputs:
+                self._known.pop(blob, None)
+
+    def _step(self, node: Node) -> None:
+        self._drop([node])
+        if node.type == "branch":
+            field = "ifBranch" if self._truth(node, node.inputs[0]) else "elseBranch"
+            self.network(f"{node.id}/{field}")
+        elif node.type == "loop":
+            self._loop(node)
+        elif node.type == "loopBreak":
+            raise _LoopBreak
+        elif node.type == "loopContinue":
+            raise _LoopContinue
+        else:
+            inputs = [self._blob(node, blob) for blob in node.inputs]
+            evaluate: Callable[[Sequence[Array]], Sequence[Array]]
+            if node.type == "custom":
+                evaluate = self._program._custom[node.id].evaluate
+            else:
+
+                def evaluate(arrays: Sequence[Array]) -> Sequence[Array]:
+                    return EVALUATIONS[node.type](node, arrays)
+
+            try:
+                results = evaluate(inputs)
+            except MlexplorerError:
+                raise
+            except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+                shapes = ", ".join(str(list(array.shape)) for array in inputs)
+                raise ModelError(
+                    f"layer {node.name!r} ({node.type}) cannot take inputs of shapes {shapes}: {error}"
+                ) from error
+            self.blobs.update(zip(node.outputs, (np.asarray(r, np.float32) for r in results), strict=False))
+
+    def _loop(self, node: Node) -> None:
+        params = node.params
+        limit = int(self._blob(node, node.inputs[0]).reshape(-1)[0]) if node.inputs else int(params.maxLoopIterations)
+        bounded = bool(limit) or bool(node.inputs) or not params.conditionVar
+        turns = 0
+        while not bounded or turns < limit:
+            if params.conditionVar:
+                self.network(f"{node.id}/conditionNetwork")
+                if not self._truth(node, params.conditionVar):
+                    break
+            try:
+                self.network(f"{node.id}/bodyNetwork")
+            except _LoopBreak:
+                break
+            except _LoopContinue:
+                pass
+            turns += 1
+
+    def _truth(self, node: Node, blob: str) -> bool:
+        values = self._blob(node, blob).reshape(-1)
+        if not values.size:
+            raise ModelError(f"layer {node.name!r} ({node.type}): the condition {blob!r} is empty")
+        return abs(float(values[0])) > _TRUTH
+
+    def _blob(self, node: Node, blob: str) -> Array:
+        if blob not in self.blobs:
+            raise ModelError(f"layer {node.name!r} ({node.type}) reads {blob!r}, which nothing before it writes")
+        return self.blobs[blob]

@@ -1,0 +1,68 @@
+"""onnxruntime sessions: made from weightless graphs, with as many threads as the process may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mlexplorer.errors import Cancelled, UnsupportedError
+
+Array = NDArray[Any]
+_FATAL = 4
+
+
+def available_cores() -> int:
+    """The number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _FATAL
+    options.enable_cpu_mem_arena = False
+    return options
+
+
+class Session:
+    """One graph with its weights, ready to run on the CPU.
+
+    The weights are the graph's external initializers; onnxruntime refers to the arrays, so they are kept alive here.
+    """
+
+    def __init__(self, model: bytes, weights: Mapping[str, Array]) -> None:
+        options = _options(available_cores())
+        self._weights = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
+        if self._weights:
+            options.add_external_initializers(list(self._weights), list(self._weights.values()))
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise UnsupportedError(f"onnxruntime refuses the lowered network: {_reason(error)}") from error
+
+    def run(self, feeds: Mapping[str, Array], run_options: onnxruntime.RunOptions | None = None) -> list[Array]:
+        """The graph's outputs in order; raises Cancelled where `run_options.terminate` was set meanwhile."""
+        try:
+            return [np.asarray(a) for a in self._session.run(None, dict(feeds), run_options)]
+        except Exception as error:
+            if run_options is not None and run_options.terminate:
+                raise Cancelled("the run was cancelled") from error
+            raise UnsupportedError(f"onnxruntime failed in the lowered network: {_reason(error)}") from error
+
+
+def run_once(model: bytes, feeds: Mapping[str, Array]) -> list[Array]:
+    """The outputs of a small graph that is run a single time."""
+    session = onnxruntime.InferenceSession(model, _options(1), providers=["CPUExecutionProvider"])
+    return [np.asarray(a) for a in session.run(None, dict(feeds))]
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
