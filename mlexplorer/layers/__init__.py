@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 from mlexplorer.layers import (
+    activation,
+    arithmetic,
+    constant,
     control_flow,
+    convolution,
     layouts,
+    normalization,
+    pooling,
+    product,
+    random,
+    reduction,
 )
 from mlexplorer.layers.layer_type import EVALUATIONS, LAYOUTS, LOWERINGS
 
-__all__ = ["EVALUATIONS", "LAYOUTS", "LOWERINGS", "control_flow", "layouts"]
+__all__ = [
+    "EVALUATIONS",
+    "LAYOUTS",
+    "LOWERINGS",
+    "activation",
+    "arithmetic",
+    "constant",
+    "control_flow",
+    "convolution",
+    "layouts",
+    "normalization",
+    "pooling",
+    "product",
+    "random",
+    "reduction",
+]
