@@ -1,0 +1,9 @@
+"""Quantization: schemes, and plans that apply them to the weights of a model."""
+
+from __future__ import annotations
+
+from mlexplorer.quantization.linear import Linear
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.scheme import SCHEMES, Float16, Scheme
+
+__all__ = ["SCHEMES", "Float16", "Linear", "LookupTable", "Scheme"]

@@ -1,0 +1,112 @@
+"""Linear quantization: equally spaced levels, value = code * scale + bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlexplorer.errors import QuantizationError
+from mlexplorer.quantization.analysis import Analysis
+from mlexplorer.quantization.scheme import Scheme, channel_rows, from_channel_rows
+from mlexplorer.spec.weight_params import Axis, Encoded, Floats
+
+_CHUNK = 1 << 15
+_LEAST_SCALE = 1e-6
+
+
+@dataclass(frozen=True)
+class Linear(Scheme):
+    """Equally spaced levels between the minimum and the maximum, for each output channel or for the whole weight.
+
+    scale = (max - min) / (2^bits - 1), bias = min. With `symmetric`, for 2 bits and more, the levels are symmetric to
+    zero instead: scale = max|w| / (2^(bits - 1) - 1), bias = -2^(bits - 1) * scale. Codes are rounded half to even.
+
+    The arithmetic is float32 and the bytes are those of coremltools 9 with protobuf 7.34 or newer (with an older one
+    coremltools computes in float64 and may differ in a last bit). Channels whose scale is at most 1e-6, which
+    coremltools flattens to their minimum, are computed in float64 and kept. Weights without channels (biases, vectors,
+    constants) have one scale. Message: LinearQuantizationParams.
+    """
+
+    bits: int = 8
+    symmetric: bool = False
+    granularity: Literal["per_channel", "per_tensor"] = "per_channel"
+
+    name: ClassVar[str] = "linear"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.symmetric and self.bits < 2:
+            raise QuantizationError("symmetric levels need at least 2 bits: with 1 bit there is none beside zero")
+        if self.granularity not in ("per_channel", "per_tensor"):
+            raise QuantizationError(f'granularity is "per_channel" or "per_tensor", not {self.granularity!r}')
+
+    @property
+    def label(self) -> str:
+        """A few words for menus and tables."""
+        words = ["linear", "symmetric" if self.symmetric else "", "" if self._per_channel else "per tensor"]
+        return " ".join([*filter(None, words), f"{self.bits} bit"])
+
+    @property
+    def _per_channel(self) -> bool:
+        return self.granularity == "per_channel"
+
+    def _encode(self, array: Floats, channel_axis: Axis, analysis: Analysis) -> Encoded:
+        axis = channel_axis if self._per_channel else None
+        rows = channel_rows(array, axis)
+        low, high = analysis.ranges(rows, axis)
+        codes, scale, bias = linear_codes(rows, low, high, self.bits, symmetric=self.symmetric)
+        if not np.isfinite(scale).all():
+            raise QuantizationError("the range of the values is too wide for a 32-bit scale; use a LookupTable")
+        return Encoded(self.bits, codes=from_channel_rows(codes, array.shape, axis), scale=scale, bias=bias)
+
+    def blank(self, shape: tuple[int, ...], channel_axis: Axis = None) -> Encoded:
+        """Zeros of the same lengths as the encoding of any weight of this shape has."""
+        rows = channel_rows(np.broadcast_to(np.float32(0), shape), channel_axis if self._per_channel else None)
+        zeros = np.zeros(len(rows), np.float32)
+        return Encoded(self.bits, codes=np.zeros(rows.size, np.uint8), scale=zeros, bias=zeros)
+
+
+def linear_codes(
+    rows: Floats, low: Floats, high: Floats, bits: int, *, symmetric: bool = False
+) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    """Codes (like `rows`), scale and bias (one for each row) of rows whose minima and maxima are `low` and `high`.
+
+    A scale is infinite where the range is too wide for float32.
+    """
+    steps = (1 << bits) / 2 - 1 if symmetric else (1 << bits) - 1
+    with np.errstate(over="ignore"):
+        reach = np.maximum(np.abs(low), np.abs(high)) if symmetric else high - low
+        scale: Floats = (reach / np.float32(steps)).astype(np.float32)
+        usual = (scale > np.float32(_LEAST_SCALE)) & np.isfinite(scale)
+        if not usual.all():
+            wide = reach.astype(np.float64) if symmetric else high.astype(np.float64) - low
+            scale[~usual] = wide[~usual] / steps
+        bias: Floats = np.float32(-(1 << bits) / 2) * scale if symmetric else low.copy()
+    if usual.all():
+        return _usual_codes(rows, scale, bias, symmetric), scale, bias
+    codes = np.empty(rows.shape, np.uint8)
+    codes[usual] = _usual_codes(rows[usual], scale[usual], bias[usual], symmetric)
+    step = scale[~usual, None].astype(np.float64)
+    exact = np.divide(
+        rows[~usual] - bias[~usual, None].astype(np.float64), step, where=step > 0, out=np.zeros(rows[~usual].shape)
+    )
+    codes[~usual] = np.clip(np.rint(exact), 0, (1 << bits) - 1)
+    return codes, scale, bias
+
+
+def _usual_codes(rows: Floats, scale: Floats, bias: Floats, symmetric: bool) -> NDArray[np.uint8]:
+    """Codes in float32, by coremltools' operations in their order, a cacheful at a time."""
+    codes = np.empty(rows.shape, np.uint8)
+    move, step = (np.divide, scale) if symmetric else (np.multiply, np.float32(1) / scale)
+    block = max(1, _CHUNK // max(1, rows.shape[1]))
+    for first in range(0, len(rows), block):
+        some = slice(first, first + block)
+        for start in range(0, rows.shape[1], _CHUNK):
+            part = (some, slice(start, start + _CHUNK))
+            code = rows[part] - bias[some, None]
+            move(code, step[some, None], out=code)
+            codes[part] = np.rint(code, out=code)
+    return codes
