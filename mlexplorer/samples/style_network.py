@@ -1,6 +1,7 @@
 """The style-transfer network of Johnson et al. (2016) as a Core ML specification, and back to its weights.
 
-    image ─ conv1 9x9 ─ conv2 3x3 /2 ─ conv3 3x3 /2 ─ residual1..5 ─ upsample1 x2 ─ upsample2 x2 ─ crop ─ output 9x9 ─ stylized
+    image ─ conv1 9x9 ─ conv2 3x3, halves ─ conv3 3x3, halves ─ residual1 ... residual5
+          ─ upsample1 3x3, doubles ─ upsample2 3x3, doubles ─ crop ─ output 9x9 ─ stylized
 
 Every convolution is padded by reflection and, but for the last, followed by instance normalization; the upsamplings
 repeat pixels and convolve. Two halvings round up, so the upsampled picture is up to three pixels larger than the

@@ -73,7 +73,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to the same shape."""
-        return x + self.conv2(self.conv1(x))
+        change: Tensor = self.conv2(self.conv1(x))
+        return x + change
 
 
 class Upsampling(nn.Module):
@@ -85,7 +86,8 @@ class Upsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, 2 H, 2 W)."""
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        larger: Tensor = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return larger
 
 
 class StyleNetwork(nn.Module):
@@ -188,8 +190,8 @@ def read_photos(folders: Iterable[Path], crop: int) -> list[NDArray[np.uint8]]:
 
 def random_crop(photos: Sequence[NDArray[np.uint8]], size: int, rng: np.random.Generator) -> Tensor:
     """A crop (1, 3, size, size) of one of the photographs, mirrored or not."""
-    photo = photos[rng.integers(len(photos))]
-    y, x = (rng.integers(length - size + 1) for length in photo.shape[:2])
+    photo = photos[int(rng.integers(len(photos)))]
+    y, x = (int(rng.integers(length - size + 1)) for length in photo.shape[:2])
     crop = photo[y : y + size, x : x + size]
     return tensor_of(crop[:, ::-1] if rng.random() < 0.5 else crop)
 
@@ -241,7 +243,7 @@ def train(network: StyleNetwork, features: SqueezeNetFeatures, options: argparse
         activations = features(tensor_of(style))
         grams = {name: gram(activations[name]) for name in STYLE_FEATURES}
     optimizer = torch.optim.Adam(network.parameters(), lr=options.rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations, options.rate / 10)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations, options.rate / 20)
     previews = preview_photos(options.preview)
     print(f"{len(photos)} photographs, {sum(p.numel() for p in network.parameters()):,} weights", flush=True)
     start = time.monotonic()
@@ -252,7 +254,8 @@ def train(network: StyleNetwork, features: SqueezeNetFeatures, options: argparse
         if step <= COPYING_STEPS and not options.resume:
             loss = 20 * (stylized - photo).square().mean() + losses.content
         else:
-            loss = options.style_weight * losses.style + losses.content + options.variation_weight * losses.variation
+            weight = options.style_weight * style_share(step / options.iterations, options.resume is not None)
+            loss = weight * losses.style + losses.content + options.variation_weight * losses.variation
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -263,6 +266,14 @@ def train(network: StyleNetwork, features: SqueezeNetFeatures, options: argparse
         if step % options.save_every == 0 or step == options.iterations:
             save(network, options.output)
             save_preview(network, previews, options.output.with_suffix(".png"))
+
+
+def style_share(progress: float, resumed: bool) -> float:
+    """The share of the style's weight at a point of the training: from a fifth to all of it over the first half.
+
+    Lead that covers too much of the picture early on saturates the tanh, and stays; a resumed training is past that.
+    """
+    return 1.0 if resumed else min(1.0, 0.2 + 1.6 * progress)
 
 
 def preview_photos(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
@@ -315,9 +326,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--crop", type=int, default=256, help="side of the crops in pixels (%(default)s)")
     parser.add_argument(
-        "--rate", type=float, default=1e-3, help="first learning rate; the last is a tenth (%(default)s)"
+        "--rate", type=float, default=1e-3, help="first learning rate; the last is a twentieth (%(default)s)"
     )
-    parser.add_argument("--style-weight", type=float, default=7, help="style against content (%(default)s)")
+    parser.add_argument("--style-weight", type=float, default=5, help="style against content (%(default)s)")
     parser.add_argument("--variation-weight", type=float, default=0.1, help="of the total variation (%(default)s)")
     parser.add_argument("--style-size", type=int, default=384, help="side of the mosaic in pixels (%(default)s)")
     parser.add_argument("--face", type=float, default=24, help="width of a face of glass in pixels (%(default)s)")
