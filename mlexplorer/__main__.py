@@ -1,0 +1,110 @@
+"""`python -m mlexplorer`: open the first notebook in JupyterLab, or a model's explorer in a notebook of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from mlexplorer.errors import InputError, MissingDependencyError, MlexplorerError
+
+DEFAULT_FOLDER = Path.home() / "mlexplorer"
+
+_WELCOME = """\
+mlexplorer opens {notebook}
+JupyterLab prints its address, with a token, below. Where no browser opens by itself, copy that address into one.
+In the notebook choose Run > Run All Cells. Ctrl+C twice stops the server.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mlexplorer",
+        description="Open the explorer in JupyterLab: on the bundled style network, or on a model of yours.",
+    )
+    parser.add_argument("model", nargs="?", type=Path, help="a .mlmodel file or .mlpackage folder (default: bundled)")
+    parser.add_argument("--images", type=Path, help="a picture or a folder of pictures to try the model on")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where the notebooks go (%(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="start the server and print the address only")
+    options = parser.parse_args(arguments)
+    try:
+        notebook = prepare(options.folder, options.model, options.images)
+        return _serve(notebook, browser=not options.no_browser)
+    except MlexplorerError as error:
+        print(f"mlexplorer: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def prepare(folder: Path, model: Path | None = None, images: Path | None = None) -> Path:
+    """Copy the teaching notebooks to a folder, never over one that is there, and return the notebook to open.
+
+    With a model, that is a new notebook with the three lines that explore it. Raises InputError where the model or the
+    folder does not exist or cannot be written.
+    """
+    for path in (model, images):
+        if path is not None and not path.exists():
+            raise InputError(f"{path}: there is no such file or folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in _notebooks():
+            if not (folder / source.name).exists():
+                shutil.copyfile(source, folder / source.name)
+        if model is None:
+            return folder / _notebooks()[0].name
+        notebook = folder / f"{model.stem}.ipynb"
+        if not notebook.exists():
+            notebook.write_text(json.dumps(_notebook_for(model, images), indent=1), encoding="utf-8")
+        return notebook
+    except OSError as error:
+        raise InputError(f"{folder}: the notebooks cannot be put there ({error}); choose another --folder") from error
+
+
+def _notebooks() -> list[Path]:
+    with as_file(files("mlexplorer")) as package:
+        for folder in (package / "notebooks", package.parent / "notebooks"):
+            notebooks = sorted(folder.glob("*.ipynb"))
+            if notebooks:
+                return notebooks
+    raise InputError("the notebooks are missing from this installation of mlexplorer; install it again")
+
+
+def _notebook_for(model: Path, images: Path | None) -> dict[str, object]:
+    lines = [
+        "import mlexplorer as mle\n",
+        "\n",
+        f"model = mle.load({str(model.resolve())!r})\n",
+        f"mle.explore(model, images={str(images.resolve())!r})" if images else "mle.explore(model)",
+    ]
+    cell = {
+        "cell_type": "code",
+        "id": "explore",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": lines,
+    }
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _serve(notebook: Path, *, browser: bool) -> int:
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MissingDependencyError("JupyterLab is not installed; install it with: pip install jupyterlab")
+    print(_WELCOME.format(notebook=notebook), file=sys.stderr)
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--ServerApp.root_dir={notebook.parent}"]
+    if not browser:
+        command.append("--no-browser")
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
