@@ -102,4 +102,8 @@ def _cropped_to(
         raise ModelError(f"outputShape has {len(target)} entries; it must have {len(extent)}")
     full = [(n - 1) * s + k for n, s, k in zip(extent, stride, kernel, strict=True)]
     surplus = [f - t for f, t in zip(full, target, strict=True)]
+    if any(n <= -s for n, s in zip(surplus, stride, strict=True)):
+        raise ModelError(
+            f"outputShape is {list(target)}, but the kernels cover {full} and strides of {list(stride)} add less"
+        )
     return [halves(n, top_left_heavy) if n > 0 else (0, n) for n in surplus]
