@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlexplorer.errors import ModelError
+from mlexplorer.layers.axes import positive_axes, positive_axis
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -63,7 +64,7 @@ def reduce_axes(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """
     params = layer.params
     rank = len(x[0].shape)
-    axes = list(range(rank)) if params.reduceAll else sorted({_axis(x[0], axis) for axis in params.axes})
+    axes = list(range(rank)) if params.reduceAll else positive_axes(params.axes, rank)
     if not axes:
         raise ModelError("no axes to reduce; set axes or reduceAll")
     y = build.op(_OPERATORS[layer.type], x[0], axes, keepdims=1)
@@ -73,7 +74,7 @@ def reduce_axes(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 @lowers("argMax", "argMin")
 def arg_extreme(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Where along an axis the first largest or smallest element stands (ArgMaxLayerParams; ONNX ArgMax, ArgMin)."""
-    axis = _axis(x[0], layer.params.axis)
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
     y = build.op("ArgMax" if layer.type == "argMax" else "ArgMin", x[0], axis=axis, keepdims=1)
     return _without(build, y, [axis]) if layer.params.removeDim else y
 
@@ -82,7 +83,9 @@ def arg_extreme(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def cumulative_sum(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The sum up to each element along an axis, which a second input may give (CumSumLayerParams; ONNX CumSum)."""
     params = layer.params
-    axis = build.reshape(build.cast(x[1], np.int64), [1]) if len(x) > 1 else [_axis(x[0], params.axis)]
+    axis = (
+        build.reshape(build.cast(x[1], np.int64), [1]) if len(x) > 1 else [positive_axis(params.axis, len(x[0].shape))]
+    )
     return build.op("CumSum", x[0], axis, exclusive=int(params.excludeFinalSum), reverse=int(params.reverse))
 
 
@@ -97,13 +100,6 @@ def dot(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         return product
     a, b = (build.op("ReduceL2", v, [-3], keepdims=1) for v in x)
     return build.op("Div", product, build.op("Mul", a, b))
-
-
-def _axis(x: Tensor, axis: int) -> int:
-    rank = len(x.shape)
-    if not -rank <= axis < rank:
-        raise ModelError(f"an input of shape {list(x.shape)} has no axis {axis}")
-    return axis % rank
 
 
 def _without(build: Builder, x: Tensor, axes: Sequence[int]) -> Any:
