@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 WIDTH, HEIGHT = 480, 320
 W, H = 2 * WIDTH, 2 * HEIGHT
 SEED = 7
+JPEG_QUALITY = 90
 
 
 def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int) -> Floats:
@@ -301,7 +302,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     for draw in (lake, fruit):
         rng = np.random.default_rng(SEED)
-        finish(draw(rng), rng).save(folder / f"{draw.__name__}.jpg", quality=90)
+        finish(draw(rng), rng).save(folder / f"{draw.__name__}.jpg", quality=JPEG_QUALITY)
 
 
 if __name__ == "__main__":
