@@ -84,7 +84,7 @@ def _notebook_for(model: Path, images: Path | None) -> dict[str, object]:
         f"model = mle.load({str(model.resolve())!r})\n",
         f"mle.explore(model, images={str(images.resolve())!r})" if images else "mle.explore(model)",
     ]
-    cell = {
+    cell: dict[str, object] = {
         "cell_type": "code",
         "id": "explore",
         "execution_count": None,

@@ -1,4 +1,4 @@
-"""The ONNX graph that lowerings write: shapes inferred node by node, constants folded, reshapes pushed out of the way."""
+"""The ONNX graph that lowerings write: shapes inferred node by node, constants folded, reshapes put off."""
 
 from __future__ import annotations
 
@@ -21,14 +21,69 @@ IR_VERSION = 9
 FOLDED_ELEMENTS = 4096
 """Results of constants above this size stay operators: onnxruntime folds them, and the graph stays small."""
 
-_ELEMENT_TYPES = {
+_ELEMENT_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.int64): TensorProto.INT64,
     np.dtype(np.bool_): TensorProto.BOOL,
 }
-_DTYPES = {code: dtype for dtype, code in _ELEMENT_TYPES.items()}
+_DTYPES: dict[int, np.dtype[Any]] = {code: dtype for dtype, code in _ELEMENT_TYPES.items()}
 _ELEMENTWISE = frozenset(
-    ["Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "Cast", "Ceil", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "Identity", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tan", "Tanh", "Where", "Xor"]
+    [
+        "Abs",
+        "Acos",
+        "Acosh",
+        "Add",
+        "And",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "Cast",
+        "Ceil",
+        "Clip",
+        "Cos",
+        "Cosh",
+        "Div",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Gelu",
+        "Greater",
+        "GreaterOrEqual",
+        "HardSigmoid",
+        "Identity",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "Max",
+        "Mean",
+        "Min",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "PRelu",
+        "Pow",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Sub",
+        "Sum",
+        "Tan",
+        "Tanh",
+        "Where",
+        "Xor",
+    ]
 )
 _RANDOM = frozenset(
     {"RandomNormalLike", "RandomUniformLike", "Bernoulli", "RandomNormal", "RandomUniform", "Multinomial"}
@@ -196,7 +251,7 @@ class GraphBuilder:
             [tensor for name, tensor in self.initializers.items() if name in read] + external,
         )
         opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()  # type: ignore[no-any-return]
+        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()
 
     def mark(self) -> int:
         """A point to which `rewind` returns."""

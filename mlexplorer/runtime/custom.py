@@ -19,7 +19,7 @@ class CustomLayer(Protocol):
     """A layer that Core ML does not know, computed by a class of the user's.
 
     The class is made with one argument, the layer's parameters: a dict of str, float, int and bool values. Arrays are
-    float32 in the network's own rank: [Seq, Batch, C, H, W] in a network with the legacy mapping, else as they are.
+    float32 of the network's own rank: [Seq, Batch, C, H, W] under the legacy mapping, else as they are.
     Source: MLCustomLayer of Core ML; message CustomLayerParams.
     """
 
@@ -39,7 +39,7 @@ _C = TypeVar("_C", bound=CustomLayerClass)
 
 
 def custom_layer(class_name: str) -> Callable[[_C], _C]:
-    """Register a class, or any callable that makes a layer from the parameters, for custom layers of this class name."""
+    """Register a class, or a callable that makes a layer from its parameters, for custom layers of this name."""
 
     def register(layer_class: _C) -> _C:
         _REGISTERED[class_name] = layer_class
@@ -74,8 +74,8 @@ class CustomStep:
         given = [array.shape for array in arrays]
         if given != promised or len(given) != len(self._node.outputs):
             raise CustomLayerError(
-                f"custom layer {self._node.name!r}: class {self._class_name!r} returned shapes {given}, its output_shapes "
-                f"promised {promised}, and the network names {len(self._node.outputs)} outputs"
+                f"custom layer {self._node.name!r}: class {self._class_name!r} returned shapes {given}, its "
+                f"output_shapes promised {promised}, and the network names {len(self._node.outputs)} outputs"
             )
         return arrays
 

@@ -97,8 +97,8 @@ def _encode_image(model: Model, feature: Feature, value: Any) -> Array:
     picture = open_picture(value)
     if not feature.accepts_size(picture.width, picture.height):
         raise InputError(
-            f"input {feature.name!r} takes pictures of {feature.size_text} pixels, not {picture.width}x{picture.height}; "
-            "resize the picture first"
+            f"input {feature.name!r} takes pictures of {feature.size_text} pixels, not "
+            f"{picture.width}x{picture.height}; resize the picture first"
         )
     pixels = _preprocess(model, feature, to_array(picture, feature))
     exact = network(model).imageInputShapeMapping == 1
@@ -135,7 +135,8 @@ def _encode_array(model: Model, feature: Feature, value: Any) -> Array:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"input {feature.name!r} is an array of numbers, shape {list(feature.shape or ())}, not {type(value).__name__}"
+            f"input {feature.name!r} takes an array of numbers, shape {list(feature.shape or ())}, not a "
+            f"{type(value).__name__}"
         ) from error
     array = np.atleast_1d(array)
     shape = feature.shape or ()

@@ -22,7 +22,7 @@ class Segment:
     """A stretch of layers as one weightless ONNX graph for fixed input shapes.
 
     `stop` is the index of the first layer that is not in it; `inputs` and `outputs` pair blob names with graph names;
-    `constants` are blobs whose values do not depend on any input; `arrays` are the initializers at the time of lowering.
+    `constants` are blobs whose values do not depend on any input; `arrays` are the initializers of this lowering.
     """
 
     stop: int
@@ -49,8 +49,8 @@ def lower(
 ) -> Segment:
     """The longest segment from layer `start` on.
 
-    It ends before a layer that is not lowered to ONNX, or one that needs a shape that only a run can tell. `shapes` are
-    those of the blobs at hand, `known` the values of constant ones, and `wanted(blob, stop)` says whether a blob is
+    It ends before a layer that is not lowered to ONNX, or one that needs a shape that only a run can tell. `shapes`
+    are those of the blobs at hand, `known` the values of constant ones, and `wanted(blob, stop)` says whether a blob is
     read after layer `stop`. Raises ModelError or UnsupportedError naming the layer.
     """
     build = GraphBuilder(weights, baked)
@@ -99,7 +99,8 @@ def lower(
         blobs.update(zip(node.outputs, results, strict=False))
         stop += 1
 
-    constants, outputs = {}, {}
+    constants: dict[str, Array] = {}
+    outputs: dict[str, str] = {}
     for blob, value in written.items():
         if wanted(blob, stop):
             if value.value is not None:

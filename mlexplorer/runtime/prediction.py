@@ -52,8 +52,8 @@ def predict(
 
     Pictures are given as PIL images, paths or [H, W, 3] arrays and come back as PIL images; multi-arrays are NumPy
     arrays; a classifier gives its label and a dictionary of probabilities. `outputs` names blobs to return instead, raw
-    as float32 arrays of the network's own ranks, intermediate ones included. `custom_layers` maps class names to classes
-    (see `CustomLayer`). Raises InputError for inputs that do not fit, UnsupportedError and CustomLayerError for layers
-    that cannot run, before anything runs.
+    as float32 arrays of the network's own ranks, intermediate ones included. `custom_layers` maps class names to
+    classes (see `CustomLayer`). Raises InputError for inputs that do not fit, and, before anything runs,
+    UnsupportedError and CustomLayerError for layers that cannot run.
     """
     return Predictor(model, custom_layers).predict(inputs, outputs)

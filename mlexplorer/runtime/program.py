@@ -1,8 +1,8 @@
 """A neural network that runs: segments of ONNX between the steps that are Python.
 
-A network is lowered for the shapes that are fed to it. Where a custom layer, a branch, a loop or a shape that only a run
-can tell stands in the way, the graph is cut, and what follows is lowered when it is reached. Lowered graphs carry no
-weights: they are shared by all quantized copies of a model.
+A network is lowered for the shapes that are fed to it. Where a custom layer, a branch, a loop or a shape that only a
+run can tell stands in the way, the graph is cut, and what follows is lowered when it is reached. Lowered graphs carry
+no weights: they are shared by all quantized copies of a model.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Program:
             names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in missing[:20])
             raise CustomLayerError(
                 f"custom layers without a Python class: {names}; register one with "
-                f'@mlexplorer.custom_layer("{missing[0].params.className}"), or pass custom_layers={{class name: class}}'
+                f'@mlexplorer.custom_layer("{missing[0].params.className}"), or pass custom_layers={{name: class}}'
             )
 
     def _reads(self, scope: str) -> dict[str, int]:
