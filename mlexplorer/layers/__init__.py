@@ -13,6 +13,7 @@ from mlexplorer.layers import (  # noqa: F401 - each registers its layer types
     indexing,
     joining,
     layouts,
+    lstm,
     normalization,
     pooling,
     product,

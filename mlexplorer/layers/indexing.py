@@ -1,0 +1,180 @@
+"""Elements by index: gather and scatter, sorting, one-hot vectors, masks and selection.
+
+Indices are floats that hold integers; negative ones count from the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mlexplorer.errors import ModelError
+from mlexplorer.layers.axes import positive_axis
+from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
+from mlexplorer.layers.leading import require_rank
+
+_REDUCTIONS = {
+    "SCATTER_UPDATE": "none",
+    "SCATTER_ADD": "add",
+    "SCATTER_SUB": "add",
+    "SCATTER_MUL": "mul",
+    "SCATTER_DIV": "mul",
+    "SCATTER_MAX": "max",
+    "SCATTER_MIN": "min",
+}
+_INVERSES = {"SCATTER_SUB": "Neg", "SCATTER_DIV": "Reciprocal"}
+
+
+@lowers("gather")
+def gather(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """Slices of one axis at the indices, whose axes take that axis's place (GatherLayerParams; ONNX Gather)."""
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
+    return build.op("Gather", x[0], build.cast(x[1], np.int64), axis=axis)
+
+
+@lowers("gatherND")
+def gather_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """Slices at the multi-indices along the last axis of the second input (GatherNDLayerParams; ONNX GatherND)."""
+    y = build.op("GatherND", x[0], build.cast(x[1], np.int64))
+    return y if y.shape else build.reshape(y, [1])
+
+
+@lowers("gatherAlongAxis")
+def gather_along_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """NumPy's take_along_axis (GatherAlongAxisLayerParams; ONNX GatherElements)."""
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
+    return build.op("GatherElements", x[0], build.cast(x[1], np.int64), axis=axis)
+
+
+@lowers("scatter")
+def scatter(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The first input with slices of one axis, at the indices, updated by the third (ScatterLayerParams).
+
+    The updates have the indices' axes in place of that axis. Source: ONNX ScatterND on the axis moved to the front.
+    """
+    container, indices, updates = x
+    axis = positive_axis(layer.params.axis, len(container.shape))
+    others = [*container.shape[:axis], *container.shape[axis + 1 :]]
+    wanted = [*container.shape[:axis], *indices.shape, *container.shape[axis + 1 :]]
+    if list(updates.shape) != wanted:
+        raise ModelError(f"the updates have the shape {list(updates.shape)}; it must be {wanted}")
+    front = [axis, *(other for other in range(len(container.shape)) if other != axis)]
+    moved = [*range(axis, axis + len(indices.shape))]
+    moved += [other for other in range(len(wanted)) if other not in moved]
+    count = int(np.prod(indices.shape))
+    y = build.op(
+        "ScatterND",
+        build.transpose(container, front),
+        build.reshape(build.cast(indices, np.int64), [count, 1]),
+        _updates(build, layer, build.reshape(build.transpose(updates, moved), [count, *others])),
+        reduction=_reduction(layer),
+    )
+    return build.transpose(y, np.argsort(front).tolist())
+
+
+@lowers("scatterND")
+def scatter_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The first input, updated by the third at multi-indices (ScatterNDLayerParams; ONNX ScatterND)."""
+    indices = build.cast(x[1], np.int64)
+    return build.op("ScatterND", x[0], indices, _updates(build, layer, x[2]), reduction=_reduction(layer))
+
+
+@lowers("scatterAlongAxis")
+def scatter_along_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """NumPy's put_along_axis, with accumulation (ScatterAlongAxisLayerParams; ONNX ScatterElements)."""
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
+    indices, updates = build.cast(x[1], np.int64), _updates(build, layer, x[2])
+    return build.op("ScatterElements", x[0], indices, updates, axis=axis, reduction=_reduction(layer))
+
+
+def _mode(layer: Layer) -> str:
+    mode = layer.params.DESCRIPTOR.fields_by_name["mode"].enum_type.values_by_number.get(layer.params.mode)
+    if mode is None:
+        raise ModelError(f"there is no scatter mode {layer.params.mode}")
+    return str(mode.name)
+
+
+def _reduction(layer: Layer) -> str:
+    return _REDUCTIONS[_mode(layer)]
+
+
+def _updates(build: Builder, layer: Layer, updates: Tensor) -> Any:
+    inverse = _INVERSES.get(_mode(layer))
+    return build.op(inverse, updates) if inverse else updates
+
+
+@lowers("topK")
+def top_k(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The K largest values of an axis and their indices, or smallest with useBottomK (TopKLayerParams; ONNX TopK).
+
+    A second input overrides K. Of equal values the one with the lower index comes first.
+    """
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
+    count = build.cast(x[1], np.int64) if len(x) > 1 else build.constant(int(layer.params.K))
+    if count.value is not None and not 1 <= int(count.value.reshape(-1)[0]) <= x[0].shape[axis]:
+        raise ModelError(f"K is {int(count.value.reshape(-1)[0])}; it must be 1 to {x[0].shape[axis]}")
+    largest = int(not layer.params.useBottomK)
+    return build.op("TopK", x[0], build.reshape(count, [1]), outputs=2, axis=axis, largest=largest)
+
+
+@lowers("argSort")
+def arg_sort(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The indices that sort an axis; equal values stay in their order (ArgSortLayerParams; ONNX TopK)."""
+    axis = positive_axis(layer.params.axis, len(x[0].shape))
+    largest = int(layer.params.descending)
+    return build.op("TopK", x[0], [x[0].shape[axis]], outputs=2, axis=axis, largest=largest)[1]
+
+
+@lowers("oneHot")
+def one_hot(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """A new axis with onValue at the index and offValue elsewhere; all offValue where the index is out of range.
+
+    A second input overrides oneHotVectorSize. Source: OneHotLayerParams; ONNX OneHot would count -1 from the end.
+    """
+    params, shape = layer.params, list(x[0].shape)
+    axis = positive_axis(params.axis, len(shape) + 1)
+    size = build.cast(x[1], np.int64) if len(x) > 1 else build.constant(int(params.oneHotVectorSize))
+    places = [1] * axis + [-1] + [1] * (len(shape) - axis)
+    if size.value is not None:
+        positions = build.constant(np.arange(int(size.value.reshape(-1)[0])).reshape(places))
+    else:
+        length = build.reshape(size, [])
+        positions = build.op("Reshape", build.op("Range", 0, length, 1), places)
+    indices = build.reshape(build.cast(x[0], np.int64), [*shape[:axis], 1, *shape[axis:]])
+    hit = build.op("Equal", indices, positions)
+    return build.op("Where", hit, float(params.onValue), float(params.offValue))
+
+
+@lowers("whereNonZero")
+def where_non_zero(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The indices of all elements that are not zero: [count, rank] (WhereNonZeroLayerParams; ONNX NonZero)."""
+    return build.op("Transpose", build.op("NonZero", x[0]), perm=[1, 0])
+
+
+@lowers("whereBroadcastable")
+def where_broadcastable(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The second input where the first is not zero, else the third (WhereBroadcastableLayerParams; ONNX Where)."""
+    return build.op("Where", build.cast(x[0], np.bool_), x[1], x[2])
+
+
+@lowers("matrixBandPart")
+def matrix_band_part(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The diagonals from numLower below to numUpper above the main one; a negative number keeps all on its side.
+
+    Source: MatrixBandPartLayerParams; ONNX Trilu.
+    """
+    require_rank(x[0], 2)
+    below, above = int(layer.params.numLower), int(layer.params.numUpper)
+    y = x[0]
+    if below >= 0:
+        y = build.op("Trilu", y, -below, upper=1)
+    return build.op("Trilu", y, above, upper=0) if above >= 0 else y
+
+
+@lowers("lowerTriangular", "upperTriangular")
+def triangular(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """Zeros above, or below, the k-th diagonal (LowerTriangularLayerParams, UpperTriangularLayerParams; ONNX Trilu)."""
+    require_rank(x[0], 2)
+    return build.op("Trilu", x[0], int(layer.params.k), upper=int(layer.type == "upperTriangular"))
