@@ -1,0 +1,299 @@
+"""Every scheme and bit depth of a model on pictures: the file's size, the output, and how far it is from the original."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from mlexplorer.comparison import psnr, snr
+from mlexplorer.errors import Cancelled, InputError
+from mlexplorer.model import Feature, Model, SizeRange
+from mlexplorer.quantization.linear import Linear
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.plan import Plan, quantize
+from mlexplorer.quantization.scheme import Scheme
+from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.runtime.images import PictureLike, open_pictures
+from mlexplorer.runtime.prediction import Predictor
+
+Array = NDArray[Any]
+Input = Image.Image | Array
+Key = tuple[str, int]
+
+SCHEMES: Mapping[str, type[Linear] | type[LookupTable]] = {"linear": Linear, "lookup_table": LookupTable}
+"""The schemes of a sweep by name."""
+ORIGINAL = "original"
+"""The name in `Row.scheme` of the model as it is."""
+BITS = (4, 5, 3, 6, 2, 7, 8, 1)
+"""Every bit depth, the most telling ones first."""
+LONG_SIDE = 480
+"""The long side in pixels of what a model of flexible size is given."""
+_COARSE_SIDE = 0.5
+_STEP = 4
+_TOP = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a sweep: the original or a quantized one.
+
+    `scheme` is "linear", "lookup_table" or "original"; `bits` is that of the weights; `nbytes` is the exact size of the
+    saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter of the pixels)
+    or "full". `image` is the index of the picture. `output` is an [H, W, 3] uint8 picture, a classifier's best
+    (label, probability) pairs, or a float array; `quality` is its PSNR ("PSNR") or its signal-to-noise ratio ("SNR")
+    against the original's output, in dB, None until the model has run.
+    """
+
+    scheme: str
+    bits: int
+    nbytes: int
+    stage: str = "size"
+    image: int = 0
+    metric: str = ""
+    quality: float | None = None
+    output: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def key(self) -> Key:
+        """What tells the models of one sweep apart: scheme and bits."""
+        return self.scheme, self.bits
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a sweep: a picture, in a stage ("coarse" or "full"), through the original or a quantized model."""
+
+    image: int
+    stage: str
+    scheme: str
+    bits: int
+
+    @property
+    def key(self) -> Key:
+        """Scheme and bits."""
+        return self.scheme, self.bits
+
+    @property
+    def label(self) -> str:
+        """The step in words: "4 bit LUT, coarse"."""
+        names = {ORIGINAL: f"the {self.bits}-bit original", "lookup_table": f"{self.bits} bit LUT"}
+        name = names.get(self.scheme, f"{self.bits} bit {self.scheme}")
+        return f"{name}, coarse" if self.stage == "coarse" else name
+
+
+def sweep(
+    model: Model,
+    images: PictureLike | Array | Iterable[PictureLike | Array],
+    *,
+    schemes: Sequence[str] = tuple(SCHEMES),
+    bits: Sequence[int] = BITS,
+    custom_layers: Mapping[str, CustomLayerClass] | None = None,
+) -> Iterator[Row]:
+    """Rows of a model at every bit depth of every scheme, for every picture, in the order in which they are of use.
+
+    First the sizes of all files, then for each picture the original and the depths in the order of `bits`, on a quarter
+    of the pixels where the model accepts that, then all of them in full. Raises InputError where the pictures or the
+    model's inputs do not fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
+    """
+    yield from sizes(model, schemes, bits)
+    runs = Runs(model, read_inputs(model, images)[0], schemes=schemes, bits=bits, custom_layers=custom_layers)
+    for image in range(len(runs.inputs)):
+        for step in runs.steps(image):
+            yield runs.row(step)
+
+
+def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[int] = BITS) -> list[Row]:
+    """The sizes of the files in bytes, exactly, without writing them: the original's first."""
+    rows = [Row(ORIGINAL, original_bits(model), model.size)]
+    for name, depth in _choices(schemes, bits):
+        rows.append(Row(name, depth, Plan.uniform(model, scheme(name, depth)).predicted_size(model)))
+    return rows
+
+
+def scheme(name: str, bits: int) -> Scheme:
+    """The scheme of a sweep by name and bits, with its defaults; raises InputError for an unknown name."""
+    if name not in SCHEMES:
+        raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, SCHEMES))}")
+    return SCHEMES[name](bits=bits)
+
+
+def original_bits(model: Model) -> int:
+    """The bits per weight of the model as it is: those that most of its weights have; 32 where it has none."""
+    counts: dict[int, int] = {}
+    for weight in model.graph.weights:
+        counts[weight.bits] = counts.get(weight.bits, 0) + weight.count
+    return max(counts, key=lambda bits: counts[bits]) if counts else 32
+
+
+class Runs:
+    """A model, lowered once, that runs on pictures at every bit depth, step by step.
+
+    `inputs` are pictures or arrays by name, from `read_inputs`. Raises UnsupportedError or CustomLayerError, naming every
+    layer that cannot run.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: Sequence[tuple[str, Input]],
+        *,
+        schemes: Sequence[str] = tuple(SCHEMES),
+        bits: Sequence[int] = BITS,
+        custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    ) -> None:
+        self.inputs = list(inputs)
+        self._model = model
+        self._feature = input_feature(model)
+        self._choices = _choices(schemes, bits)
+        self._original = (ORIGINAL, original_bits(model))
+        self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
+        self._references: dict[tuple[int, str], Any] = {}
+        self._predictor = self._running = Predictor(model, custom_layers)
+        self._stopped = threading.Event()
+
+    def steps(self, image: int, start: Key | None = None, done: Collection[Step] = ()) -> list[Step]:
+        """What is to be run for a picture, coarse first; the depth `start` comes before the others in each stage.
+
+        Steps in `done` are left out, and the coarse ones of depths that are done in full.
+        """
+        choices = [self._original, *sorted(self._choices, key=lambda choice: choice != start)]
+        steps = [
+            Step(image, stage, *choice) for stage in _stages(self._feature, self.inputs[image][1]) for choice in choices
+        ]
+        full = {step.key for step in done if step.image == image and step.stage == "full"}
+        return [step for step in steps if step not in done and (step.stage == "full" or step.key not in full)]
+
+    def row(self, step: Step) -> Row:
+        """Run one step; raises Cancelled after `cancel`."""
+        self._stopped.clear()
+        feed = _stages(self._feature, self.inputs[step.image][1])[step.stage]
+        place = step.image, step.stage
+        if place not in self._references:
+            self._references[place] = self._run(self._predictor, feed)
+        output = reference = self._references[place]
+        if step.scheme != ORIGINAL:
+            quantized = quantize(self._model, scheme(step.scheme, step.bits))
+            output = self._run(self._predictor.rebind(quantized), feed)
+        metric, quality = _quality(reference, output)
+        size = self._sizes[step.key]
+        return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, _shown(output))
+
+    def cancel(self) -> None:
+        """Stop the step that is under way, from another thread."""
+        self._stopped.set()
+        self._running.cancel()
+
+    def _run(self, predictor: Predictor, feed: Input) -> Any:
+        """The output that is compared: a picture before probabilities before arrays before numbers."""
+        self._running = predictor
+        if self._stopped.is_set():
+            raise Cancelled("the sweep was cancelled")
+        outputs = list(predictor.predict({self._feature.name: feed}).values())
+        for kind in (Image.Image, dict, np.ndarray):
+            for value in outputs:
+                if isinstance(value, kind):
+                    return np.asarray(value.convert("RGB")) if isinstance(value, Image.Image) else value
+        return np.asarray([value for value in outputs if isinstance(value, int | float)], np.float64)
+
+
+def read_inputs(
+    model: Model, images: PictureLike | Array | Iterable[PictureLike | Array]
+) -> tuple[list[tuple[str, Input]], list[str]]:
+    """What is fed to the model, by name, from a picture, a folder, or several; and what could not be read, in words.
+
+    A model that takes one multi-array takes arrays of its shape. Raises InputError where nothing can be read, and where
+    the model takes neither one picture nor one array.
+    """
+    feature = input_feature(model)
+    if feature.type == "image":
+        pictures, faults = open_pictures(images)
+        return list(pictures), faults
+    arrays = [images] if isinstance(images, np.ndarray) else list(images) if not isinstance(images, str) else [images]
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+        raise InputError(
+            f"the model's input {feature.name!r} is an array of shape {list(feature.shape or ())}, not a picture; "
+            "give images=[array, ...]"
+        )
+    return [(f"array {index + 1}", np.asarray(array)) for index, array in enumerate(arrays)], []
+
+
+def input_feature(model: Model) -> Feature:
+    """The one input of a model that must be fed: its picture, else its array.
+
+    Raises InputError for models with no such input or with several.
+    """
+    needed = [feature for feature in model.inputs if not feature.optional]
+    if len(needed) == 1 and needed[0].type in ("image", "multiArray"):
+        return needed[0]
+    names = ", ".join(f"{feature.name!r} ({feature.type})" for feature in needed) or "none"
+    raise InputError(f"a sweep needs a model with one input, a picture or an array; this one has {names}")
+
+
+def fit(picture: Image.Image, feature: Feature, scale: float = 1.0) -> Image.Image:
+    """A picture as an input accepts it, cropped to the proportions and resized where it must be.
+
+    Inputs of flexible size get the picture in its own proportions, at most `scale` times 480 pixels on its long side, both
+    sides multiples of 4; of listed sizes they get the nearest to that; others get the size that they have.
+    """
+    wanted = min(1.0, LONG_SIDE / max(picture.size)) * scale
+    width, height = (max(_STEP, round(side * wanted / _STEP) * _STEP) for side in picture.size)
+    size = (width, height)
+    if not feature.accepts_size(*size):
+        size = _nearest_size(feature, size)
+    return picture if size == picture.size else ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+
+
+def _nearest_size(feature: Feature, size: tuple[int, int]) -> tuple[int, int]:
+    ranges = [sides for sides in feature.flexible if isinstance(sides, SizeRange)]
+    if ranges:
+        width, height = (
+            max(sides.lower, side if sides.upper is None else min(side, sides.upper))
+            for side, sides in zip(size, ranges, strict=True)
+        )
+        return width, height
+    listed = [sides for sides in (feature.shape, *feature.flexible) if sides and not isinstance(sides, SizeRange)]
+
+    def distance(sides: tuple[int, ...]) -> float:
+        return sum(abs(math.log(side / goal)) for side, goal in zip(sides, size, strict=True))
+
+    width, height = min(listed, key=distance)
+    return width, height
+
+
+def _choices(schemes: Sequence[str], bits: Sequence[int]) -> list[Key]:
+    return [(name, depth) for depth in bits for name in schemes]
+
+
+def _stages(feature: Feature, given: Input) -> dict[str, Input]:
+    """What is fed in each stage; the coarse one only where the model accepts about a quarter of the pixels."""
+    if feature.type != "image" or not isinstance(given, Image.Image):
+        return {"full": given}
+    full, coarse = fit(given, feature), fit(given, feature, _COARSE_SIDE)
+    if coarse.width * coarse.height * 2 <= full.width * full.height:
+        return {"coarse": coarse, "full": full}
+    return {"full": full}
+
+
+def _quality(reference: Any, output: Any) -> tuple[str, float]:
+    """The metric's name and value, on what the user sees: pixels 0..255, or a classifier's probabilities."""
+    if isinstance(reference, dict):
+        labels = list(reference)
+        return "SNR", snr([reference[label] for label in labels], [output[label] for label in labels])
+    if reference.dtype == np.uint8:
+        return "PSNR", psnr(reference, output)
+    return "SNR", snr(reference, output)
+
+
+def _shown(output: Any) -> Any:
+    """What a row keeps of an output: pictures and arrays whole, of a classifier's probabilities the five best."""
+    if isinstance(output, dict):
+        return tuple(heapq.nlargest(_TOP, output.items(), key=lambda item: item[1]))
+    return output

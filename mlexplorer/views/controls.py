@@ -1,0 +1,100 @@
+"""The controls: bits and scheme, what they cost and give, the progress of the computation, saving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from mlexplorer.model import Model
+from mlexplorer.sweep import Row
+from mlexplorer.views.view import View, static
+
+PACKAGE_SUFFIX = ".mlpackage"
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """A row as JSON: the quality is None where nothing has run; equal outputs are marked `exact`, not infinite."""
+    quality = row.quality
+    exact = quality is not None and math.isinf(quality) and quality > 0
+    return {
+        "type": "row",
+        "image": row.image,
+        "scheme": row.scheme,
+        "bits": row.bits,
+        "nbytes": row.nbytes,
+        "stage": row.stage,
+        "metric": row.metric,
+        "exact": exact,
+        "quality": quality if quality is not None and math.isfinite(quality) else None,
+    }
+
+
+def model_data(model: Model, source: str | None = None) -> dict[str, str]:
+    """How the model is called in file names and in Python: `stem`, `suffix`, and `source`, an expression that loads it."""
+    path = model.path
+    if source is None:
+        source = f"mle.load({str(path)!r})" if path else "model"
+    return {
+        "type": "model",
+        "stem": path.stem if path else "model",
+        "suffix": PACKAGE_SUFFIX if path and path.suffix == PACKAGE_SUFFIX else ".mlmodel",
+        "source": source,
+    }
+
+
+class Controls(View):
+    """Slider for the bits, switch for the scheme, size and quality of what is chosen, progress, a line of Python, Save.
+
+    >>> controls = Controls(model, mle.sweep(model, "photos"))
+
+    Traits: `bits`, `scheme`, `image` (see `View`). `on_save` gets the file's name, scheme and bits and returns what to say;
+    `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.
+    """
+
+    _esm = static("view.js", "controls.js")
+    _css = static("view.css", "controls.css")
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        rows: Iterable[Row] = (),
+        *,
+        source: str | None = None,
+        on_save: Callable[[str, str, int], str] | None = None,
+        on_cancel: Callable[[], None] | None = None,
+        on_resume: Callable[[], None] | None = None,
+        **traits: Any,
+    ) -> None:
+        super().__init__(**traits)
+        self._on_save, self._on_cancel, self._on_resume = on_save, on_cancel, on_resume
+        if model is not None:
+            self.publish("model", {**model_data(model, source), "saves": on_save is not None})
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Take in a row of a sweep."""
+        self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
+
+    def progress(self, state: str, text: str, done: int = 0, total: int = 0) -> None:
+        """Show how far a computation is; `state` is "running", "done", "cancelled" or "failed"."""
+        self.publish("progress", {"type": "progress", "state": state, "text": text, "done": done, "total": total})
+
+    def say(self, text: str) -> None:
+        """Show what is wrong beside what works, a file that could not be read say; "" takes it back."""
+        self.publish("notice", {"type": "notice", "text": text})
+
+    def handle(self, content: Mapping[str, Any]) -> None:
+        """Save, cancel or resume, as the page asks."""
+        kind = content.get("type")
+        if kind == "save" and self._on_save is not None:
+            try:
+                text, failed = self._on_save(str(content["name"]), str(content["scheme"]), int(content["bits"])), False
+            except (ValueError, OSError, NotImplementedError) as error:
+                text, failed = str(error), True
+            self.send({"type": "saved", "text": text, "failed": failed})
+        elif kind == "cancel" and self._on_cancel is not None:
+            self._on_cancel()
+        elif kind == "resume" and self._on_resume is not None:
+            self._on_resume()

@@ -1,0 +1,200 @@
+// Bits, scheme, what they cost and give, progress, a line of Python, Save.
+
+const CLASSES = { linear: "Linear", lookup_table: "LookupTable" };
+const SHORT = { linear: "linear", lookup_table: "lut" };
+
+function bitsSlider(id, choose) {
+  const range = html("input", {
+    id, type: "range", min: 1, max: 8, step: 1, list: `${id}-ticks`,
+    oninput: () => choose({ bits: range.valueAsNumber }),
+  });
+  const ticks = BITS.map((bits) => {
+    const tick = html("span", { "aria-hidden": "true", onclick: () => choose({ bits }) }, String(bits));
+    return tick;
+  });
+  const element = html(
+    "div", { class: "depth" },
+    html("label", { for: id, class: "caption" }, "Bits per weight"),
+    html("div", { class: "track" }, range, html("div", { class: "ticks" }, ticks)),
+  );
+  return { element, range, ticks };
+}
+
+function schemeSwitch(choose) {
+  const name = uniqueId("scheme");
+  const radios = {};
+  const labels = { linear: "Linear", lookup_table: "LUT" };
+  const titles = {
+    linear: "Evenly spaced levels, one scale and offset per output channel",
+    lookup_table: "A look-up table per weight, its levels found by k-means",
+  };
+  const options = SCHEMES.map((scheme) => {
+    radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme }) });
+    return html("label", { class: scheme, title: titles[scheme] }, radios[scheme], html("span", {}, labels[scheme]));
+  });
+  const element = html(
+    "div", { class: "scheme" },
+    html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
+    html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options),
+  );
+  return { element, radios };
+}
+
+function statistic(caption, className) {
+  const value = html("strong", {}, "–");
+  const unit = html("span", { class: "unit" });
+  const label = html("span", { class: "caption" }, caption);
+  return { element: html("div", { class: `statistic ${className}` }, label, html("span", {}, value, unit)), value, unit, label };
+}
+
+function pythonLines(names, scheme, bits, file) {
+  const call = `mle.quantize(${names.source}, mle.${CLASSES[scheme]}(bits=${bits}))`;
+  return `mle.save(${call}, ${JSON.stringify(file)})`;
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = html("textarea", { style: "position:fixed;opacity:0" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+function mount({ model, root, data, choose }) {
+  const id = uniqueId("bits");
+  const slider = bitsSlider(id, choose);
+  const toggle = schemeSwitch(choose);
+  const size = statistic("File size", "size");
+  const ratio = statistic("Smaller", "ratio");
+  const quality = statistic("PSNR", "quality");
+  const live = html("div", { class: "live", role: "group", "aria-label": "What is chosen" }, size.element, ratio.element, quality.element);
+
+  const bar = html("progress", { "aria-label": "Progress of the computation" });
+  const text = html("span", { class: "text", role: "status" });
+  const stop = html("button", {
+    type: "button", class: "stop",
+    onclick: () => model.send({ type: data.progress?.state === "running" ? "cancel" : "resume" }),
+  });
+  const notice = html("p", { class: "notice", role: "alert", hidden: true });
+  const progress = html("div", { class: "progress" }, bar, text, stop);
+
+  let edited = false;
+  const file = html("input", {
+    type: "text", "aria-label": "Name of the file to save", spellcheck: "false",
+    oninput: () => { edited = file.value !== ""; repaint(null); },
+    onkeydown: (event) => { if (event.key === "Enter") save.click(); },
+  });
+  const save = html("button", {
+    type: "button", class: "save",
+    onclick: () => {
+      save.disabled = true;
+      data.saved = { text: "Saving …", failed: false };
+      model.send({ type: "save", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
+      repaint(null);
+    },
+  }, "Save");
+  const code = html("code", { tabindex: "0", "aria-label": "The same in Python" });
+  const copy = html("button", {
+    type: "button", class: "copy",
+    onclick: async () => {
+      await copyText(`import mlexplorer as mle\n\n${code.textContent}\n`);
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+    },
+  }, "Copy");
+  const saved = html("span", { class: "saved", role: "status" });
+  const python = html("div", { class: "python" }, code, copy);
+  const saving = html("div", { class: "saving" }, file, save);
+  root.append(
+    html("div", { class: "choices" }, slider.element, toggle.element, live),
+    html("div", { class: "actions" }, python, saving),
+    html("div", { class: "report" }, progress, saved),
+    notice,
+  );
+
+  function paintChoice(scheme, bits) {
+    const bytes = data.results.size(scheme, bits);
+    const original = data.results.original?.nbytes;
+    const measured = data.results.quality(model.get("image"), scheme, bits);
+    root.dataset.scheme = scheme;
+    slider.range.value = bits;
+    slider.range.style.setProperty("--mlx-filled", `${((bits - 1) / 7) * 100}%`);
+    slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
+    for (const name of SCHEMES) toggle.radios[name].checked = name === scheme;
+    const times = bytes && original ? original / bytes : null;
+    size.value.textContent = bytes ? megabytes(bytes) : "–";
+    size.unit.textContent = bytes ? " MB" : "";
+    ratio.value.textContent = times ? (times >= 10 ? times.toFixed(0) : times.toFixed(1)) : "–";
+    ratio.unit.textContent = times ? "× smaller" : "";
+    ratio.label.textContent = original ? `Of ${megabytes(original)} MB` : "Smaller";
+    const [number, unit] = decibels(measured?.value).split(" ");
+    quality.label.textContent = data.results.metric;
+    quality.value.textContent = measured?.stage === "coarse" ? `≈ ${number}` : number;
+    quality.unit.textContent = unit ? ` ${unit}` : "";
+    const words = [depthName(scheme, bits)];
+    if (bytes) words.push(`${megabytes(bytes)} megabytes`);
+    if (times) words.push(`${times.toFixed(1)} times smaller`);
+    if (measured) words.push(`${data.results.metric} ${decibels(measured.value)}`);
+    slider.range.setAttribute("aria-valuetext", words.join(", "));
+  }
+
+  function paintActions(scheme, bits) {
+    const names = data.names;
+    python.parentElement.hidden = !names;
+    if (!names) return;
+    saving.hidden = !names.saves;
+    if (!edited) file.value = `${names.stem}-${bits}bit-${SHORT[scheme]}${names.suffix}`;
+    save.textContent = `Save ${depthName(scheme, bits)}`;
+    code.textContent = pythonLines(names, scheme, bits, file.value);
+  }
+
+  function paintReport() {
+    const { state, text: words, done, total } = data.progress ?? {};
+    progress.hidden = !state;
+    progress.dataset.state = state ?? "";
+    bar.hidden = state !== "running";
+    if (total) {
+      bar.max = total;
+      bar.value = done;
+    }
+    text.textContent = words ?? "";
+    stop.hidden = state !== "running" && state !== "cancelled";
+    stop.textContent = state === "running" ? "Cancel" : "Resume";
+    notice.hidden = !data.notice;
+    notice.textContent = data.notice;
+    saved.textContent = data.saved?.text ?? "";
+    saved.classList.toggle("failed", Boolean(data.saved?.failed));
+  }
+
+  function repaint(content) {
+    const scheme = model.get("scheme");
+    const bits = model.get("bits");
+    if (content?.type === "saved") save.disabled = false;
+    if (content?.type !== "progress") {
+      paintChoice(scheme, bits);
+      paintActions(scheme, bits);
+    }
+    if (content !== null) paintReport();
+    else saved.textContent = data.saved?.text ?? "";
+  }
+
+  paintReport();
+  return { repaint };
+}
+
+export default defineView("controls", {
+  initial: () => ({ results: new Results(), names: null, progress: null, notice: "", saved: null }),
+  receive(data, content) {
+    if (content.type === "row") data.results.receive(content);
+    else if (content.type === "model") data.names = content;
+    else if (content.type === "progress") data.progress = content;
+    else if (content.type === "notice") data.notice = content.text;
+    else if (content.type === "saved") data.saved = content;
+  },
+  mount,
+});

@@ -1,0 +1,320 @@
+// Before and after: one picture split between the original and what is chosen, and a filmstrip of every depth.
+
+const STEP = { ArrowLeft: -0.02, ArrowDown: -0.02, ArrowRight: 0.02, ArrowUp: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 };
+const TALLEST = 520;
+
+async function decode(content, buffers) {
+  if (content.shows === "picture") {
+    return createImageBitmap(new Blob([buffers[0]], { type: "image/webp" }));
+  }
+  if (content.shows === "values") return new Float32Array(copyBytes(buffers[0]));
+  return null;
+}
+
+const copyBytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+
+// Draws a picture over a whole canvas that is as large as its element in device pixels.
+function fill(canvas, width, height) {
+  const scale = window.devicePixelRatio || 1;
+  const size = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  return context;
+}
+
+function labelTable(title, own, other) {
+  const known = new Map(other?.labels ?? []);
+  const rows = own.labels.map(([label, probability], rank) => {
+    const moved = other && other.labels[rank]?.[0] !== label;
+    return html(
+      "tr", { class: moved ? "moved" : "" },
+      html("td", { class: "rank" }, String(rank + 1)),
+      html("td", {}, label, moved ? html("em", {}, known.has(label) ? " moved" : " new") : null),
+      html("td", { class: "meter" }, html("i", { style: `width:${Math.round(probability * 100)}%` })),
+      html("td", { class: "number" }, `${(probability * 100).toFixed(1)} %`),
+    );
+  });
+  return html("table", { class: "labels" }, html("caption", {}, title), html("tbody", {}, rows));
+}
+
+function valuePlot(before, after) {
+  const [width, height] = [600, 180];
+  const all = [...before.values, ...(after?.values ?? [])].filter(Number.isFinite);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const line = (values, className) => {
+    const x = (index) => (values.length > 1 ? (index / (values.length - 1)) * width : width / 2);
+    const y = (value) => height - 4 - ((value - low) / (high - low || 1)) * (height - 8);
+    const points = [...values].map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`);
+    return svg("polyline", { points: points.join(" "), class: className, "vector-effect": "non-scaling-stroke" });
+  };
+  return svg(
+    "svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": "The output's values" },
+    line(before.values, "before"), after ? line(after.values, "after") : "",
+  );
+}
+
+function valueTable(before, after, name) {
+  const number = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(4)).toString());
+  const line = (title, row) => html(
+    "tr", {}, html("th", { scope: "row" }, title),
+    ["min", "mean", "max"].map((key) => html("td", { class: "number" }, number(row[key]))),
+    html("td", { class: "number" }, row.exact ? "∞ dB" : decibels(row.quality)),
+  );
+  const head = ["", "Minimum", "Mean", "Maximum", after?.metric ?? "SNR"].map((text) => html("th", { scope: "col" }, text));
+  return html(
+    "table", { class: "values" }, html("caption", {}, `Array of shape ${before.shape.join(" × ")}`),
+    html("thead", {}, html("tr", {}, head)), html("tbody", {}, line(depthName("original", before.bits), before), after ? line(name, after) : null),
+  );
+}
+
+function splitStage(redraw) {
+  const canvas = html("canvas", { role: "img" });
+  const handle = html("div", {
+    class: "handle", tabindex: "0", role: "slider", "aria-label": "Split between the original and the quantized picture",
+    "aria-valuemin": 0, "aria-valuemax": 100, "aria-orientation": "horizontal",
+  });
+  const before = html("span", { class: "tag before" });
+  const after = html("span", { class: "tag after" });
+  const element = html("div", { class: "stage" }, canvas, handle, before, after);
+  const state = { split: 0.5 };
+  const move = (split) => {
+    state.split = Math.min(1, Math.max(0, split));
+    redraw();
+  };
+  const follow = (event) => {
+    const box = canvas.getBoundingClientRect();
+    move((event.clientX - box.left) / box.width);
+  };
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    element.setPointerCapture(event.pointerId);
+    follow(event);
+    handle.focus({ preventScroll: true });
+    event.preventDefault();
+  });
+  element.addEventListener("pointermove", (event) => {
+    if (element.hasPointerCapture(event.pointerId)) follow(event);
+  });
+  handle.addEventListener("keydown", (event) => {
+    const step = STEP[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    move(state.split + step);
+  });
+  return { element, canvas, handle, before, after, state, move };
+}
+
+function filmstrip(choose, original) {
+  const cells = new Map();
+  const cell = (scheme, bits) => {
+    const canvas = html("canvas", {});
+    const face = html("span", { class: "face" });
+    const caption = html("span", { class: "quality" });
+    const isOriginal = scheme === "original";
+    const element = html(
+      isOriginal ? "button" : "div",
+      {
+        class: `cell ${scheme}`, type: isOriginal ? "button" : null, role: isOriginal ? null : "radio", tabindex: "-1",
+        onclick: isOriginal ? original : () => choose({ scheme, bits }),
+      },
+      html("span", { class: "frame" }, canvas, face), caption,
+    );
+    if (isOriginal) element.tabIndex = 0;
+    cells.set(keyOf(scheme, bits), { element, canvas, face, caption, scheme, bits, drawn: null });
+    return element;
+  };
+  const first = html("div", { class: "first" }, html("span", { class: "head" }, "original"), cell("original", 0));
+  const heads = html("div", { class: "heads", "aria-hidden": "true" }, BITS.map((bits) => html("span", {}, bits === 1 ? "1 bit" : String(bits))));
+  const group = html(
+    "div", { class: "depths", role: "radiogroup", "aria-label": "Output at every bit depth" },
+    SCHEMES.map((scheme) => html("div", { class: `strip ${scheme}`, role: "presentation" }, BITS.map((bits) => cell(scheme, bits)))),
+  );
+  const names = html("div", { class: "names", "aria-hidden": "true" }, SCHEMES.map((scheme) => html("span", { class: scheme }, SCHEME_NAMES[scheme])));
+  return { element: html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group)), cells, group };
+}
+
+function inputPicker(choose) {
+  const group = html("div", { class: "inputs", role: "radiogroup", "aria-label": "Picture to run the model on", hidden: true });
+  let buttons = [];
+  const show = (inputs) => {
+    buttons = inputs.names.map((name, image) => html(
+      "div", { class: "input", role: "radio", title: name, "aria-label": name, onclick: () => choose({ image }) },
+      html("img", { src: inputs.addresses[image], alt: "", draggable: "false" }),
+    ));
+    group.replaceChildren(...buttons);
+    group.hidden = buttons.length < 2;
+  };
+  const mark = (image) => buttons.forEach((button, index) => {
+    button.setAttribute("aria-checked", String(index === image));
+    button.tabIndex = index === image ? 0 : -1;
+  });
+  arrowKeys(group, (key) => {
+    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[key];
+    const next = step && buttons[buttons.indexOf(document.activeElement) + step];
+    if (!next) return false;
+    next.click();
+    next.focus();
+    return true;
+  });
+  return { element: group, show, mark };
+}
+
+function mount({ model, root, data, choose }) {
+  const about = html("small");
+  const picker = inputPicker(choose);
+  const stage = splitStage(() => drawStage());
+  const other = html("div", { class: "other", hidden: true });
+  const notice = html("p", { class: "note empty" });
+  const film = filmstrip(choose, () => stage.move(stage.state.split === 1 ? 0.5 : 1));
+  root.append(
+    html("div", { class: "top" }, html("h3", {}, "Before and after", about), picker.element),
+    html("div", { class: "place" }, stage.element, other, notice), film.element,
+  );
+  arrowKeys(film.group, (key) => {
+    const changes = neighbour(key, model.get("scheme"), model.get("bits"));
+    if (!changes) return false;
+    choose(changes);
+    film.cells.get(keyOf(model.get("scheme"), model.get("bits"))).element.focus();
+    return true;
+  });
+
+  let width = 0;
+  let thumbWidth = 0;
+  let shownInputs = null;
+  const stopWatching = [
+    watchWidth(stage.element.parentElement, (next) => { width = next; repaint(null); }),
+    watchWidth(film.cells.get("original").element, (next) => { thumbWidth = next; repaint(null); }),
+  ];
+
+  const outputs = () => data.outputs.get(model.get("image")) ?? new Map();
+  const chosen = () => outputs().get(keyOf(model.get("scheme"), model.get("bits")));
+
+  function drawStage() {
+    const before = outputs().get("original");
+    const after = chosen();
+    const largest = before ?? after;
+    const { split } = stage.state;
+    stage.handle.style.left = `${split * 100}%`;
+    stage.handle.setAttribute("aria-valuenow", Math.round(split * 100));
+    stage.handle.setAttribute("aria-valuetext", `${Math.round(split * 100)} % original`);
+    stage.before.style.opacity = split < 0.12 ? 0 : 1;
+    stage.after.style.opacity = split > 0.88 ? 0 : 1;
+    if (!largest?.bitmap || !width) return;
+    const ratio = largest.width / largest.height;
+    const [w, h] = width / ratio > TALLEST ? [TALLEST * ratio, TALLEST] : [width, width / ratio];
+    stage.element.style.width = `${w}px`;
+    stage.element.style.height = `${h}px`;
+    const context = fill(stage.canvas, w, h);
+    const { width: pixels, height: lines } = stage.canvas;
+    const seam = before && after ? Math.round(pixels * split) : before ? pixels : 0;
+    if (seam < pixels && after) context.drawImage(after.bitmap, 0, 0, pixels, lines);
+    if (seam > 0 && before) {
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, seam, lines);
+      context.clip();
+      context.drawImage(before.bitmap, 0, 0, pixels, lines);
+      context.restore();
+    }
+  }
+
+  function drawFilm() {
+    const known = outputs();
+    const scheme = model.get("scheme");
+    const bits = model.get("bits");
+    for (const [key, cell] of film.cells) {
+      const output = known.get(key);
+      if (cell.scheme === "original") cell.element.setAttribute("aria-pressed", String(stage.state.split === 1));
+      else {
+        const on = cell.scheme === scheme && cell.bits === bits;
+        cell.element.setAttribute("aria-checked", String(on));
+        cell.element.tabIndex = on ? 0 : -1;
+      }
+      if (cell.drawn === output && cell.width === thumbWidth) continue;
+      cell.drawn = output;
+      cell.width = thumbWidth;
+      const words = !output ? "" : output.scheme === "original" ? "" : decibels(output.exact ? Infinity : output.quality);
+      cell.caption.textContent = words.replace(" dB", "");
+      cell.element.classList.toggle("coarse", output?.stage === "coarse");
+      cell.element.setAttribute("aria-label", output ? `${depthName(output.scheme, output.bits)}${words && `, ${words}`}` : depthName(cell.scheme, cell.bits));
+      cell.element.title = words ? `${output.metric} ${words}` : "";
+      cell.face.textContent = output?.labels ? output.labels[0]?.[0] ?? "" : "";
+      cell.canvas.hidden = !output?.bitmap;
+      if (output?.bitmap && thumbWidth) {
+        const height = Math.min(thumbWidth * 1.2, (thumbWidth * output.height) / output.width);
+        cell.canvas.style.height = `${height}px`;
+        const context = fill(cell.canvas, thumbWidth, height);
+        context.drawImage(output.bitmap, 0, 0, cell.canvas.width, cell.canvas.height);
+      }
+    }
+  }
+
+  function drawOther(before, after, name) {
+    if (before.shows === "labels") {
+      other.replaceChildren(labelTable(depthName("original", before.bits), before, null), after ? labelTable(name, after, before) : "");
+    } else {
+      other.replaceChildren(valuePlot(before, after), valueTable(before, after, name));
+    }
+  }
+
+  function placeholder(before) {
+    const thumbnail = data.inputs?.addresses[model.get("image")];
+    notice.hidden = Boolean(before) && !data.notice;
+    notice.textContent = data.notice || "The first pictures are being computed …";
+    notice.style.backgroundImage = thumbnail && !before ? `url("${thumbnail}")` : "";
+    notice.classList.toggle("wrong", Boolean(data.notice));
+  }
+
+  function repaint() {
+    const before = outputs().get("original");
+    const after = chosen();
+    const name = depthName(model.get("scheme"), model.get("bits"));
+    root.dataset.scheme = model.get("scheme");
+    if (data.inputs && data.inputs !== shownInputs) {
+      shownInputs = data.inputs;
+      picker.show(data.inputs);
+    }
+    picker.mark(model.get("image"));
+    placeholder(before);
+    const picture = before?.shows === "picture";
+    stage.element.hidden = !picture;
+    other.hidden = !before || picture;
+    film.element.hidden = outputs().size === 0;
+    film.element.dataset.shows = before?.shows ?? "";
+    const title = data.inputs?.names[model.get("image")];
+    about.textContent = [title, picture ? `${before.width} × ${before.height} pixels` : null].filter(Boolean).join(", ");
+    if (picture) {
+      stage.before.textContent = depthName("original", before.bits);
+      stage.after.textContent = name;
+      stage.canvas.setAttribute("aria-label", `Left: ${depthName("original", before.bits)}, right: ${name}`);
+      drawStage();
+    } else if (before) drawOther(before, after, name);
+    drawFilm();
+  }
+
+  return { repaint, destroy: () => stopWatching.forEach((stop) => stop()) };
+}
+
+export default defineView("preview", {
+  initial: () => ({ outputs: new Map(), inputs: null, notice: "" }),
+  async receive(data, content, buffers) {
+    if (content.type === "inputs") {
+      const addresses = buffers.map((buffer) => URL.createObjectURL(new Blob([buffer], { type: "image/webp" })));
+      data.inputs?.addresses.forEach((address) => URL.revokeObjectURL(address));
+      data.inputs = { names: content.names, addresses };
+    } else if (content.type === "notice") data.notice = content.text;
+    else if (content.type === "row") {
+      const decoded = await decode(content, buffers);
+      if (!data.outputs.has(content.image)) data.outputs.set(content.image, new Map());
+      const outputs = data.outputs.get(content.image);
+      const key = keyOf(content.scheme, content.bits);
+      const old = outputs.get(key);
+      if (old?.stage === "full" && content.stage !== "full") return;
+      old?.bitmap?.close();
+      const kind = content.shows === "picture" ? { bitmap: decoded } : { values: decoded };
+      outputs.set(key, { ...content, ...kind });
+    }
+  },
+  mount,
+});

@@ -1,0 +1,148 @@
+// What every view shares. Python puts this text before the text of each view's own module.
+
+const BITS = [1, 2, 3, 4, 5, 6, 7, 8];
+const SCHEMES = ["linear", "lookup_table"];
+const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", original: "original" };
+const DEFAULT_BITS = 4;
+
+const keyOf = (scheme, bits) => (scheme === "original" ? scheme : `${scheme}-${bits}`);
+
+const depthName = (scheme, bits) =>
+  scheme === "original" ? `${bits}-bit original` : `${bits} bit ${SCHEME_NAMES[scheme]}`;
+
+function megabytes(bytes) {
+  const size = bytes / 1e6;
+  return size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size >= 0.1 ? size.toFixed(2) : size.toFixed(3);
+}
+
+function decibels(value) {
+  if (value === null || value === undefined) return "–";
+  if (value === Infinity) return "∞ dB";
+  return Number.isFinite(value) ? `${value.toFixed(1)} dB` : "not finite";
+}
+
+function build(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const html = (tag, attributes = {}, ...children) => build(document.createElement(tag), attributes, children);
+const svg = (tag, attributes = {}, ...children) =>
+  build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+let serial = 0;
+const uniqueId = (prefix) => `mlx-${prefix}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
+
+// Sizes by depth, and qualities by picture and depth, as rows come in.
+class Results {
+  constructor() {
+    this.sizes = new Map();
+    this.qualities = new Map();
+    this.original = null;
+    this.metric = "PSNR";
+  }
+
+  receive(row) {
+    const key = keyOf(row.scheme, row.bits);
+    this.sizes.set(key, row.nbytes);
+    if (row.scheme === "original") this.original = row;
+    if (row.stage === "size") return;
+    this.metric = row.metric || this.metric;
+    if (!this.qualities.has(row.image)) this.qualities.set(row.image, new Map());
+    const qualities = this.qualities.get(row.image);
+    if (qualities.get(key)?.stage === "full" && row.stage !== "full") return;
+    qualities.set(key, { stage: row.stage, value: row.exact ? Infinity : row.quality });
+  }
+
+  size(scheme, bits) {
+    return this.sizes.get(keyOf(scheme, bits));
+  }
+
+  quality(image, scheme, bits) {
+    return this.qualities.get(image)?.get(keyOf(scheme, bits));
+  }
+}
+
+// A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
+// function that repaints. The data outlive a view's element: the same view can be shown twice.
+function defineView(name, { initial, receive, mount }) {
+  return () => {
+    const data = initial();
+    const repaints = new Set();
+    let asked = false;
+    return {
+      initialize({ model }) {
+        const listen = async (content, buffers) => {
+          await receive(data, content, buffers ?? []);
+          for (const repaint of repaints) repaint(content);
+        };
+        model.on("msg:custom", listen);
+        return () => model.off("msg:custom", listen);
+      },
+      render({ model, el }) {
+        const root = html("div", { class: `mlx mlx-${name}`, "data-lm-suppress-shortcuts": "true" });
+        root.addEventListener("keydown", (event) => event.stopPropagation());
+        el.append(root);
+        const choose = (changes) => {
+          for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
+          model.save_changes();
+        };
+        const { repaint, destroy } = mount({ model, root, data, choose });
+        const change = () => repaint(null);
+        const events = ["bits", "scheme", "layer", "image"].map((trait) => `change:${trait}`);
+        for (const event of events) model.on(event, change);
+        repaints.add(repaint);
+        repaint(null);
+        if (!asked) {
+          asked = true;
+          model.send({ type: "ready" });
+        }
+        return () => {
+          for (const event of events) model.off(event, change);
+          repaints.delete(repaint);
+          destroy?.();
+        };
+      },
+    };
+  };
+}
+
+// One stop of the Tab key for a group of choices; arrow keys move within it. `step` maps a key to a choice or null.
+function arrowKeys(group, step) {
+  group.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (step(event.key)) event.preventDefault();
+  });
+}
+
+// The choice that an arrow key leads to, from a scheme and bits.
+function neighbour(key, scheme, bits) {
+  switch (key) {
+    case "ArrowLeft":
+      return { bits: Math.max(1, bits - 1) };
+    case "ArrowRight":
+      return { bits: Math.min(8, bits + 1) };
+    case "ArrowUp":
+      return { scheme: SCHEMES[0] };
+    case "ArrowDown":
+      return { scheme: SCHEMES[1] };
+    case "Home":
+      return { bits: 1 };
+    case "End":
+      return { bits: 8 };
+    default:
+      return null;
+  }
+}
+
+// Calls `resized` with the element's width in CSS pixels, now and whenever it changes.
+function watchWidth(element, resized) {
+  const observer = new ResizeObserver(([entry]) => resized(entry.contentRect.width));
+  observer.observe(element);
+  return () => observer.disconnect();
+}

@@ -1,0 +1,66 @@
+"""What every view shares: the linked traits, and data that goes to the page as messages instead of synced state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+
+
+def static(*names: str) -> str:
+    """The text of files in `static/`, one after the other: what the views share comes before what is their own."""
+    folder = files(__package__).joinpath("static")
+    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
+
+
+class View(anywidget.AnyWidget):  # type: ignore[misc]
+    """A view of a model at a chosen bit depth.
+
+    Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear" or "lookup_table"),
+    `layer` (the id of a graph node, "" for none), `image` (the index of the picture).
+
+    Everything else reaches the page as custom messages with buffers. A message is kept under its key; the page says
+    "ready" when it shows the view for the first time, and again after it was reloaded, and gets all of them.
+    """
+
+    bits = traitlets.Int(4, min=1, max=8).tag(sync=True)
+    scheme = traitlets.Enum(("linear", "lookup_table"), "lookup_table").tag(sync=True)
+    layer = traitlets.Unicode("").tag(sync=True)
+    image = traitlets.Int(0, min=0).tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self._messages: dict[Hashable, tuple[dict[str, Any], list[bytes]]] = {}
+        self._lock = threading.RLock()
+        self._page_is_ready = False
+        super().__init__(**traits)
+        self.on_msg(self._receive)
+
+    def publish(self, key: Hashable, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        """Show this to the page now, or as soon as it is there; a later message of the same key takes its place."""
+        with self._lock:
+            self._messages[key] = dict(content), list(buffers)
+            if self._page_is_ready:
+                self.send(*self._messages[key])
+
+    def handle(self, content: Mapping[str, Any]) -> None:
+        """Answer a message of the page; views that ask for something override this."""
+
+    def close(self) -> None:
+        """Take the view off the page and forget what was to be shown."""
+        with self._lock:
+            self._page_is_ready = False
+            self._messages.clear()
+        super().close()
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if content.get("type") == "ready":
+            with self._lock:
+                self._page_is_ready = True
+                for message in self._messages.values():
+                    self.send(*message)
+        else:
+            self.handle(content)
