@@ -137,8 +137,9 @@ def _enum_name(message: Any, field: str) -> str | None:
 class Source(Protocol):
     """Where a model was read from; what is needed to write it as it was. Only `formats` looks inside."""
 
-    extra_bytes: int
-    """Bytes that a saved model takes beside its specification: manifest and weight files."""
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes that a saved model takes beside its specification: manifest and weight files."""
 
 
 class Model:
