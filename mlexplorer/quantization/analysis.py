@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlexplorer.quantization.kmeans import Points, tables
-from mlexplorer.spec.weight_params import Axis, Floats
+from mlexplorer.spec.weight_params import Floats
 
 DEPTHS = range(1, 9)
 KEPT_BYTES = 256 << 20
@@ -31,9 +32,10 @@ class Analysis:
         self.size = array.size
         self.low = array.min() if array.size else np.float32(0)
         self.high = array.max() if array.size else np.float32(0)
-        self._ranges: dict[Axis, tuple[Floats, Floats]] = {}
+        self._ranges: dict[Hashable, tuple[Floats, Floats]] = {}
         self._bins: NDArray[np.uint16] | None = None
         self._points: Points | None = None
+        self._few = np.empty(0, np.float32)
         self._centre = 0.0
         self._lock = threading.Lock()
 
@@ -48,16 +50,16 @@ class Analysis:
         points = 0 if self._points is None else 3 * self._points.count.nbytes
         return points + (0 if self._bins is None else self._bins.nbytes)
 
-    def ranges(self, channels: Floats, axis: Axis) -> tuple[Floats, Floats]:
-        """The minimum and the maximum of each row of `channels`, the weight with the channels of `axis` as rows."""
-        if axis not in self._ranges:
-            self._ranges[axis] = channels.min(axis=1), channels.max(axis=1)
-        return self._ranges[axis]
+    def ranges(self, rows: Floats, channels: Hashable) -> tuple[Floats, Floats]:
+        """The minimum and the maximum of each row, kept under `channels`, which says what the rows are."""
+        if channels not in self._ranges:
+            self._ranges[channels] = rows.min(axis=1), rows.max(axis=1)
+        return self._ranges[channels]
 
     def kmeans_table(self, array: Floats, bits: int) -> Floats:
         """The k-means centres, float32, ascending, 2^bits of them; where there are fewer values, the last repeats."""
         self._prepare(array)
-        centres = self._centres[bits]
+        centres = self._few if self._few.size and self._few.size <= 1 << bits else self._centres[bits]
         return np.append(centres, np.repeat(centres[-1:], (1 << bits) - centres.size))
 
     def nearest(self, array: Floats, table: Floats) -> NDArray[np.uint8]:
@@ -96,6 +98,7 @@ class Analysis:
             if points is None:
                 self._bins = None
                 values, counts = _distinct(flat)
+                self._few = values if values.size <= 1 << max(DEPTHS) else self._few
                 points = Points.of(counts, (values.astype(np.float64) - self._centre) * counts)
             self._points = points
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from mlexplorer.errors import QuantizationError
 from mlexplorer.quantization.analysis import Analysis
-from mlexplorer.quantization.scheme import Scheme, channel_rows, from_channel_rows
-from mlexplorer.spec.weight_params import Axis, Encoded, Floats
+from mlexplorer.quantization.scheme import Channels, Scheme
+from mlexplorer.spec.weight_params import Encoded, Floats
 
 _CHUNK = 1 << 15
 _LEAST_SCALE = 1e-6
@@ -53,20 +54,19 @@ class Linear(Scheme):
     def _per_channel(self) -> bool:
         return self.granularity == "per_channel"
 
-    def _encode(self, array: Floats, channel_axis: Axis, analysis: Analysis) -> Encoded:
-        axis = channel_axis if self._per_channel else None
-        rows = channel_rows(array, axis)
-        low, high = analysis.ranges(rows, axis)
-        codes, scale, bias = linear_codes(rows, low, high, self.bits, symmetric=self.symmetric)
+    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
+        if not self._per_channel:
+            channels = Channels(array.shape)
+        rows = channels.rows(array)
+        codes, scale, bias = linear_codes(rows, *analysis.ranges(rows, channels), self.bits, symmetric=self.symmetric)
         if not np.isfinite(scale).all():
             raise QuantizationError("the range of the values is too wide for a 32-bit scale; use a LookupTable")
-        return Encoded(self.bits, codes=from_channel_rows(codes, array.shape, axis), scale=scale, bias=bias)
+        return Encoded(self.bits, codes=channels.restore(codes), scale=scale, bias=bias)
 
-    def blank(self, shape: tuple[int, ...], channel_axis: Axis = None) -> Encoded:
+    def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same lengths as the encoding of any weight of this shape has."""
-        rows = channel_rows(np.broadcast_to(np.float32(0), shape), channel_axis if self._per_channel else None)
-        zeros = np.zeros(len(rows), np.float32)
-        return Encoded(self.bits, codes=np.zeros(rows.size, np.uint8), scale=zeros, bias=zeros)
+        zeros = np.zeros(len(Channels(shape, channel_axis, groups)) if self._per_channel else 1, np.float32)
+        return Encoded(self.bits, codes=np.zeros(math.prod(shape), np.uint8), scale=zeros, bias=zeros)
 
 
 def linear_codes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -11,8 +12,8 @@ import numpy as np
 from mlexplorer.errors import QuantizationError
 from mlexplorer.quantization.analysis import Analysis
 from mlexplorer.quantization.linear import linear_codes
-from mlexplorer.quantization.scheme import Scheme
-from mlexplorer.spec.weight_params import Axis, Encoded, Floats
+from mlexplorer.quantization.scheme import Channels, Scheme
+from mlexplorer.spec.weight_params import Encoded, Floats
 
 TableFunction = Callable[[int, Floats], tuple[Any, Any]]
 
@@ -62,14 +63,14 @@ class LookupTable(Scheme):
             )
         return {"scheme": self.name, "bits": self.bits, "method": self.method}
 
-    def _encode(self, array: Floats, channel_axis: Axis, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
         if self.function is not None:
             return self._from_function(self.function, array)
         if self.method == "kmeans":
             table = analysis.kmeans_table(array, self.bits)
             return Encoded(self.bits, codes=analysis.nearest(array, table), table=table)
         row = array.reshape(1, -1)
-        low, high = analysis.ranges(row, None)
+        low, high = analysis.ranges(row, Channels(array.shape))
         codes, scale, _ = linear_codes(row, low, high, self.bits)
         if np.isfinite(scale[0]):
             table = (np.arange(1 << self.bits) * float(scale[0]) + float(low[0])).astype(np.float32)
@@ -105,8 +106,8 @@ class LookupTable(Scheme):
             )
         return Encoded(self.bits, codes=indices.reshape(-1).astype(np.uint8), table=table)
 
-    def blank(self, shape: tuple[int, ...], channel_axis: Axis = None) -> Encoded:
+    def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same lengths as the encoding of any weight of this shape has."""
         return Encoded(
-            self.bits, codes=np.zeros(int(np.prod(shape)), np.uint8), table=np.zeros(1 << self.bits, np.float32)
+            self.bits, codes=np.zeros(math.prod(shape), np.uint8), table=np.zeros(1 << self.bits, np.float32)
         )

@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlexplorer.errors import QuantizationError
 from mlexplorer.quantization.analysis import Analysis, analyse
-from mlexplorer.spec.weight_params import Axis, Encoded, Floats
+from mlexplorer.spec.weight_params import Encoded, Floats
 
 SCHEMES: dict[str, type[Scheme]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """How the channels lie in a weight: along `axis`, or in `groups` along axes 0 and 1 of a deconvolution's weight.
+
+    Vectors, and weights whose `axis` is None, count as one channel.
+    """
+
+    shape: tuple[int, ...]
+    axis: int | None = None
+    groups: int = 1
+
+    def __len__(self) -> int:
+        if self.axis is None or len(self.shape) == 1:
+            return 1
+        return self.groups * self.shape[self.axis]
+
+    def rows(self, array: Floats) -> Floats:
+        """The weight with one row for each channel."""
+        seen, axes = self._view()
+        return np.moveaxis(array.reshape(seen), axes, range(len(axes))).reshape(len(self), -1)
+
+    def restore(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `rows`, flat, in the order of the weight."""
+        seen, axes = self._view()
+        others = [n for axis, n in enumerate(seen) if axis not in axes]
+        moved = rows.reshape([seen[axis] for axis in axes] + others)
+        return np.moveaxis(moved, range(len(axes)), axes).reshape(-1)
+
+    def _view(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shape to see the weight in, and the axes of its channels in it."""
+        if self.axis is None or len(self.shape) == 1:
+            return self.shape, ()
+        if self.groups == 1:
+            return self.shape, (self.axis,)
+        return (self.groups, self.shape[0] // self.groups, *self.shape[1:]), (0, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +88,12 @@ class Scheme:
         """The least specificationVersion of a model that holds such weights."""
         return 3
 
-    def encode(self, array: Any, channel_axis: Axis = None, *, name: str = "weight") -> Encoded:
+    def encode(self, array: Any, channel_axis: int | None = None, *, groups: int = 1, name: str = "weight") -> Encoded:
         """The weight in this scheme.
 
-        `array` is float32, in the layer's shape; `channel_axis` is the axis (or axes) of its output channels, None
-        where it has only one scale. Raises QuantizationError, with `name` in the message, for NaN and infinite values.
+        `array` is float32, in the layer's shape; `channel_axis` is the axis of its output channels, None where it has
+        only one scale. A deconvolution in `groups` is [in, out / groups, ...] and has groups * shape[1] channels.
+        Raises QuantizationError, with `name` in the message, for NaN and infinite values.
         """
         array = np.ascontiguousarray(array, dtype=np.float32)
         if not array.size:
@@ -63,16 +103,16 @@ class Scheme:
             bad = np.count_nonzero(~np.isfinite(array))
             raise QuantizationError(f"{name}: {bad} of {array.size} values are NaN or infinite; repair or leave it out")
         try:
-            return self._encode(array, channel_axis, analysis)
+            return self._encode(array, Channels(array.shape, channel_axis, groups), analysis)
         except QuantizationError as error:
             raise QuantizationError(f"{name}: {error}") from error
 
     @abstractmethod
-    def _encode(self, array: Floats, channel_axis: Axis, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
         """The weight in this scheme; it is finite and not empty."""
 
     @abstractmethod
-    def blank(self, shape: tuple[int, ...], channel_axis: Axis = None) -> Encoded:
+    def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same lengths as the encoding of any weight of this shape has, for sizes without the work."""
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +161,7 @@ class Float16(Scheme):
         """The least specificationVersion of a model that holds such weights."""
         return 2
 
-    def _encode(self, array: Floats, channel_axis: Axis, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
         with np.errstate(over="ignore"):
             values = array.reshape(-1).astype(np.float16)
         if not np.isfinite(values).all():
@@ -129,25 +169,6 @@ class Float16(Scheme):
             raise QuantizationError(f"{most:g} is beyond 65504, the largest 16-bit float; leave this weight out")
         return Encoded(16, values=values)
 
-    def blank(self, shape: tuple[int, ...], channel_axis: Axis = None) -> Encoded:
+    def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same length as the encoding of any weight of this shape has."""
-        return Encoded(16, values=np.zeros(int(np.prod(shape)), np.float16))
-
-
-def channel_rows(array: Floats, channel_axis: Axis) -> Floats:
-    """The weight with one row for each channel (a single row without channels), C-contiguous."""
-    if channel_axis is None or array.ndim == 1:
-        return array.reshape(1, -1)
-    axes = (channel_axis,) if isinstance(channel_axis, int) else channel_axis
-    channels = int(np.prod([array.shape[axis] for axis in axes]))
-    return np.ascontiguousarray(np.moveaxis(array, axes, range(len(axes)))).reshape(channels, -1)
-
-
-def from_channel_rows(rows: Any, shape: tuple[int, ...], channel_axis: Axis) -> Any:
-    """The inverse of `channel_rows`: flat, in the order of the weight."""
-    if channel_axis is None or len(shape) == 1:
-        return rows.reshape(-1)
-    axes = (channel_axis,) if isinstance(channel_axis, int) else channel_axis
-    others = [n for axis, n in enumerate(shape) if axis not in axes]
-    moved = rows.reshape(*(shape[axis] for axis in axes), *others)
-    return np.ascontiguousarray(np.moveaxis(moved, range(len(axes)), axes)).reshape(-1)
+        return Encoded(16, values=np.zeros(math.prod(shape), np.float16))

@@ -23,7 +23,6 @@ from mlexplorer.errors import ModelError
 from mlexplorer.spec.packing import pack_bits, packed_size, unpack_bits
 
 Floats = NDArray[np.float32]
-Axis = int | tuple[int, ...] | None
 
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 
@@ -121,8 +120,8 @@ class Encoded:
         floats = sum(a.nbytes for a in (self.values, self.scale, self.bias, self.table) if a is not None)
         return floats + (0 if self.codes is None else packed_size(self.codes.size, self.bits))
 
-    def decode(self, shape: Sequence[int], channel_axis: Axis = None, *, name: str = "weight") -> Floats:
-        """The values as a float32 array of `shape`; `channel_axis` is the axis (or axes) that scale and bias follow.
+    def decode(self, shape: Sequence[int], channel_axis: int | None = None, *, name: str = "weight") -> Floats:
+        """The values as a float32 array of `shape`; `channel_axis` is the axis that scale and bias follow.
 
         Linear values are computed in float32, as code * scale + bias. Raises ModelError, with `name` in the message,
         where the file has too few values, or a scale, bias or table of the wrong length.
@@ -167,20 +166,17 @@ class Encoded:
         return out.reshape(shape)
 
 
-def _channel_shape(
-    shape: tuple[int, ...], channel_axis: Axis, channels: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _channel_shape(shape: tuple[int, ...], axis: int | None, scales: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shape to see a weight in, and that of its scale within it.
 
     A grouped deconvolution is [in, out / groups, ...] with one scale for each of all output channels: it is seen as
     [groups, in / groups, out / groups, ...], channels along axes 0 and 2.
     """
-    if channel_axis == 1 and channels > shape[1] > 0 and channels % shape[1] == 0:
-        groups = channels // shape[1]
-        if shape[0] % groups == 0:
-            shape, channel_axis = (groups, shape[0] // groups, *shape[1:]), (0, 2)
-    axes = () if channel_axis is None else (channel_axis,) if isinstance(channel_axis, int) else channel_axis
-    return shape, tuple(n if axis in axes else 1 for axis, n in enumerate(shape))
+    if axis == 1 and scales > shape[1] > 0 and scales % shape[1] == 0 and shape[0] % (scales // shape[1]) == 0:
+        groups = scales // shape[1]
+        seen = (groups, shape[0] // groups, *shape[1:])
+        return seen, (groups, 1, *shape[1:2], *(1 for _ in shape[2:]))
+    return shape, tuple(n if axis == i else 1 for i, n in enumerate(shape))
 
 
 def describe(params: Any) -> tuple[str, int]:

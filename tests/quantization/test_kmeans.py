@@ -1,0 +1,122 @@
+"""k-means tables: against exhaustive search, scikit-learn's best of ten, and values worked out by hand."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlexplorer.quantization import analysis
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.spec.weight_params import Encoded
+
+
+def squared_error(array: np.ndarray, encoded: Encoded) -> float:
+    return float(np.sum((array.astype(np.float64) - encoded.decode(array.shape)) ** 2))
+
+
+def samples(name: str, size: int) -> np.ndarray:
+    rng = np.random.default_rng(size)
+    drawn: dict[str, Any] = {
+        "laplace": lambda: rng.laplace(size=size),
+        "gauss with an offset": lambda: rng.normal(3, 0.1, size=size),
+        "two far humps": lambda: np.concatenate((rng.normal(-9, 0.1, size // 2), rng.normal(2, 1, size - size // 2))),
+        "outlier": lambda: np.append(rng.normal(size=size - 1), 1000),
+        "rounded": lambda: np.round(rng.normal(size=size), 1),
+        "uniform": lambda: rng.random(size),
+    }
+    return np.asarray(drawn[name](), np.float32)
+
+
+NAMES = ("laplace", "gauss with an offset", "two far humps", "outlier", "rounded", "uniform")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_weights_have_the_best_of_all_divisions(name: str) -> None:
+    array = samples(name, 13)
+    value = np.sort(array).astype(np.float64)
+    for bits in (1, 2):
+        least = min(
+            sum(float(np.sum((part - part.mean()) ** 2)) for part in np.split(value, cuts))
+            for cuts in combinations(range(1, 13), (1 << bits) - 1)
+        )
+        assert squared_error(array, LookupTable(bits).encode(array)) == pytest.approx(least, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize(("size", "depths"), [(700, (2, 5)), (1500, (1, 3)), (17_000, (2,))])
+@pytest.mark.parametrize("name", NAMES)
+def test_never_worse_than_the_best_of_ten_of_scikit_learn(name: str, size: int, depths: tuple[int, ...]) -> None:
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    array = samples(name, size)
+    for bits in depths:
+        with threadpool_limits(1):
+            peer = KMeans(1 << bits, n_init=10, random_state=0).fit(array.astype(np.float64)[:, None])
+        # Binned weights (more than 16,384 values) are told apart to 1/65,535 of their range only.
+        assert squared_error(array, LookupTable(bits).encode(array)) <= peer.inertia_ * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("size", [500, 5000, 40_000])
+@pytest.mark.parametrize("name", NAMES)
+def test_each_code_is_the_nearest_entry_of_an_ascending_table(name: str, size: int) -> None:
+    array = samples(name, size)
+    bin_width = np.ptp(array) / 65_535 if size > 16_384 else 0
+    for bits in (1, 3, 8):
+        encoded = LookupTable(bits).encode(array)
+        assert encoded.codes is not None
+        assert encoded.table is not None
+        assert encoded.table.shape == (1 << bits,)
+        assert np.all(np.diff(encoded.table) >= 0)
+        distance = np.abs(array[:, None].astype(np.float64) - encoded.table)
+        chosen = distance[np.arange(size), encoded.codes]
+        assert np.all(chosen <= distance.min(axis=1) + bin_width + 1e-6 * np.abs(array))
+
+
+def test_more_bits_are_never_worse() -> None:
+    array = samples("laplace", 50_000)
+    errors = [squared_error(array, LookupTable(bits).encode(array)) for bits in range(1, 9)]
+    assert all(later < earlier / 2.5 for earlier, later in pairwise(errors))
+
+
+def test_few_values_are_kept_exactly_and_the_last_entry_repeats() -> None:
+    array = np.repeat(np.array([0.1, -7, 1e-30, 3e30], np.float32), 5000)
+    encoded = LookupTable(3).encode(array)
+    np.testing.assert_array_equal(encoded.table, np.float32([-7, 1e-30, 0.1, 3e30, 3e30, 3e30, 3e30, 3e30]))
+    assert encoded.codes is not None
+    assert encoded.codes.max() == 3
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, -3.25, 3e38])
+@pytest.mark.parametrize("size", [1, 5, 20_000])
+def test_constant_weights_are_kept_exactly(value: float, size: int) -> None:
+    array = np.full((size,), value, np.float32)
+    for bits in (1, 8):
+        np.testing.assert_array_equal(LookupTable(bits).encode(array).decode(array.shape), array)
+
+
+def test_the_same_weight_gives_the_same_bytes_and_is_analysed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(analysis, "_KEPT", type(analysis._KEPT)())
+    solve = analysis.tables
+    monkeypatch.setattr(analysis, "tables", lambda *a: asked.append(1) or solve(*a))
+    array = samples("laplace", 20_000).reshape(100, 200)
+    first = [LookupTable(bits).encode(array) for bits in range(1, 9)]
+    assert len(asked) == 1
+    analysis._KEPT.clear()
+    again = [LookupTable(bits).encode(array.copy()) for bits in range(1, 9)]
+    assert len(asked) == 2
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.codes, other.codes)
+        np.testing.assert_array_equal(one.table, other.table)
+
+
+def test_kept_analyses_stay_below_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = type(analysis._KEPT)()
+    monkeypatch.setattr(analysis, "_KEPT", kept)
+    monkeypatch.setattr(analysis, "KEPT_BYTES", 400_000)
+    for seed in range(8):
+        LookupTable(4).encode(np.random.default_rng(seed).normal(size=20_000).astype(np.float32))
+    assert 1 <= len(kept) <= 3
