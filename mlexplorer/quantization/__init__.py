@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.plan import Plan, quantize
 from mlexplorer.quantization.scheme import SCHEMES, Float16, Scheme
 
-__all__ = ["SCHEMES", "Float16", "Linear", "LookupTable", "Scheme"]
+__all__ = ["SCHEMES", "Float16", "Linear", "LookupTable", "Plan", "Scheme", "quantize"]

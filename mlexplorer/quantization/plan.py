@@ -1,0 +1,156 @@
+"""A plan: which weight is stored in which scheme; applied to a model, it gives another model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mlexplorer.errors import QuantizationError
+from mlexplorer.graph import Graph, Node, Weight
+from mlexplorer.model import Model
+from mlexplorer.quantization.scheme import Float16, Scheme
+from mlexplorer.quantization.selection import groups, quantizable, scopes_above
+from mlexplorer.spec.weight_params import Encoded, write
+
+Select = Callable[[Weight], bool]
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """The scheme of each weight, by the weight's key ("conv_1:weights"); weights without one stay as they are.
+
+    `Plan.uniform` makes one for all weights that coremltools quantizes; `Plan({**one.schemes, **other.schemes})` joins
+    two. A plan is a value: equality, a table as repr, and a JSON form.
+    """
+
+    schemes: Mapping[str, Scheme]
+
+    def __post_init__(self) -> None:
+        for key, scheme in self.schemes.items():
+            if not isinstance(key, str) or not isinstance(scheme, Scheme):
+                raise QuantizationError(f"a plan maps keys of weights to schemes, not {key!r} to {scheme!r}")
+        object.__setattr__(self, "schemes", MappingProxyType(dict(self.schemes)))
+
+    @classmethod
+    def uniform(cls, model: Model, scheme: Scheme, select: Select | None = None) -> Plan:
+        """One scheme for all weights that coremltools quantizes and that `select` accepts, the default being all.
+
+        `select` gets a `Weight`: `lambda weight: weight.count >= 1000`. 16-bit floats go to all 32-bit floats of a
+        layer of which one weight is selected, since Core ML refuses a layer with both. Raises UnsupportedError for ML
+        Programs and for models without a neural network.
+        """
+        chosen = [(node, weight) for node, weight in quantizable(model) if select is None or select(weight)]
+        keys = {weight.key for _, weight in chosen}
+        if isinstance(scheme, Float16):
+            nodes = {node.id for node, _ in chosen}
+            keys |= {w.key for node, w in quantizable(model) if node.id in nodes and w.kind == "float32"}
+        return cls({weight.key: scheme for _, weight in quantizable(model) if weight.key in keys})
+
+    def apply(self, model: Model) -> Model:
+        """A copy of the model with its weights in the schemes of this plan.
+
+        Weights that were quantized before are decoded first. The copy's specificationVersion is at least 3 (2 with 16-bit floats only). Raises QuantizationError, which names
+        the weight, where the model has no such weight, it may not be quantized, or its values do not fit the scheme;
+        UnsupportedError for ML Programs and for models without a neural network.
+        """
+        return self._rewrite(model, _encoded)
+
+    def predicted_size(self, model: Model) -> int:
+        """The exact bytes of the file (or package) of the quantized model, without quantizing it; raises as `apply`."""
+        return self._rewrite(model, _blank).size
+
+    def _rewrite(self, model: Model, encode: Callable[[Scheme, Node, Weight], Encoded]) -> Model:
+        planned = self._planned(model)
+        copy = model.copy()
+        targets = {weight.key: weight for weight in Graph(copy.spec, copy.blobs).weights}
+        for node, weight, scheme in planned:
+            write(targets[weight.key].params, encode(scheme, node, weight))
+            for spec in scopes_above(copy.spec, node.scope):
+                spec.specificationVersion = max(spec.specificationVersion, scheme.version)
+        return copy
+
+    def _planned(self, model: Model) -> list[tuple[Node, Weight, Scheme]]:
+        allowed = list(quantizable(model))
+        planned = [(node, weight, self.schemes[weight.key]) for node, weight in allowed if weight.key in self.schemes]
+        missing = self.schemes.keys() - {weight.key for _, weight, _ in planned}
+        if missing:
+            key = min(missing)
+            if key in {weight.key for weight in model.graph.weights}:
+                raise QuantizationError(
+                    f"{key}: Core ML does not read this weight in fewer bits (its layer is updatable, or of a type "
+                    "that is never quantized); take it out of the plan"
+                )
+            raise QuantizationError(f"the model has no weight {key!r}; model.graph.weights lists the keys")
+        halves = {node.id for node, _, scheme in planned if isinstance(scheme, Float16)}
+        for node, weight in allowed:
+            if node.id in halves and weight.kind == "float32" and weight.key not in self.schemes:
+                raise QuantizationError(
+                    f"{weight.key} would stay in 32-bit floats beside 16-bit floats in the same layer, which Core ML "
+                    "refuses; plan Float16() for it, too"
+                )
+        return planned
+
+    def to_json(self) -> dict[str, Any]:
+        """A mapping of plain values. Raises QuantizationError where a scheme has a function, which cannot be stored."""
+        return {"schemes": {key: scheme.to_json() for key, scheme in self.schemes.items()}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan of a mapping that `to_json` made. Raises QuantizationError where it describes none."""
+        schemes = data.get("schemes") if isinstance(data, Mapping) else None
+        if not isinstance(schemes, Mapping) or not all(isinstance(scheme, Mapping) for scheme in schemes.values()):
+            raise QuantizationError('a plan is stored as {"schemes": {key: {"scheme": name, ...}, ...}}')
+        return cls({key: Scheme.from_json(scheme) for key, scheme in schemes.items()})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a JSON file."""
+        Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """The plan in a JSON file that `save` wrote. Raises QuantizationError where it holds none."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise QuantizationError(f"{path} is not a plan: {error}") from error
+        return cls.from_json(data)
+
+    def __repr__(self) -> str:
+        by_label: dict[str, list[str]] = {}
+        for key, scheme in self.schemes.items():
+            by_label.setdefault(scheme.label, []).append(key)
+        width = max(map(len, by_label), default=0)
+        lines = [f"Plan of {len(self.schemes)} weights"]
+        for label, keys in by_label.items():
+            shown = ", ".join(keys[:3]) + (f", {keys[3]}" if len(keys) == 4 else "")
+            more = f" and {len(keys) - 3} more" if len(keys) > 4 else ""
+            lines.append(f"  {label:{width}}  {shown}{more}")
+        return "\n".join(lines)
+
+
+def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | None = None) -> Model:
+    """A copy of the model with its weights in fewer bits; the model itself stays as it is.
+
+    A scheme goes to all weights that coremltools quantizes and that `select`, a function of a `Weight`, accepts; a plan
+    says it for each weight. Raises as `Plan.apply` does.
+    """
+    if isinstance(scheme_or_plan, Plan):
+        if select is not None:
+            raise QuantizationError("a plan says which weights it quantizes; give select to Plan.uniform instead")
+        return scheme_or_plan.apply(model)
+    if not isinstance(scheme_or_plan, Scheme):
+        raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {scheme_or_plan!r}")
+    return Plan.uniform(model, scheme_or_plan, select).apply(model)
+
+
+def _encoded(scheme: Scheme, node: Node, weight: Weight) -> Encoded:
+    return scheme.encode(weight.array(), weight.channel_axis, groups=groups(node, weight), name=weight.key)
+
+
+def _blank(scheme: Scheme, node: Node, weight: Weight) -> Encoded:
+    return scheme.blank(weight.shape, weight.channel_axis, groups=groups(node, weight))
