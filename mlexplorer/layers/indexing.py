@@ -36,9 +36,14 @@ def gather(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 
 @lowers("gatherND")
 def gather_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
-    """Slices at the multi-indices along the last axis of the second input (GatherNDLayerParams; ONNX GatherND)."""
-    y = build.op("GatherND", x[0], build.cast(x[1], np.int64))
-    return y if y.shape else build.reshape(y, [1])
+    """Slices at the multi-indices along the last axis of the second input (GatherNDLayerParams; ONNX GatherND).
+
+    A single element has the shape [1].
+    """
+    indices = build.cast(x[1], np.int64)
+    if tuple(indices.shape) == (len(x[0].shape),):
+        indices = build.reshape(indices, [1, len(x[0].shape)])
+    return build.op("GatherND", x[0], indices)
 
 
 @lowers("gatherAlongAxis")
