@@ -1,8 +1,8 @@
 """Finding the blocks that a sequence repeats: elements of equal kind that read from equally placed ones.
 
 The sequence is compared with itself, shifted by each period; a run of equal elements as long as the period or longer is
-a candidate. It counts as a repeated block where each copy reads one value of the copy before, which nobody else reads (or,
-side by side, all copies read and are read by the same), so that one copy drawn once tells everything.
+a candidate. It counts as a repeated block where each copy reads one value of the copy before, which nobody else reads
+(or, side by side, all copies read and are read by the same), so that one copy drawn once tells everything.
 """
 
 from __future__ import annotations
