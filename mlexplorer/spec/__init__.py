@@ -61,15 +61,20 @@ def _load() -> descriptor_pool.DescriptorPool:
         pool.AddSerializedFile(file.SerializeToString())
     for file in file_descriptor_set().file:
         for message in file.message_type:
-            _make_picklable(pool.FindMessageTypeByName(f"{file.package}.{message.name}"))
+            _complete(pool.FindMessageTypeByName(f"{file.package}.{message.name}"))
     return pool
 
 
-def _make_picklable(message: descriptor.Descriptor) -> None:
-    # protobuf's own way looks some classes up in the default pool, and finds coremltools' there, or nothing.
-    copyreg.pickle(message_factory.GetMessageClass(message), _reduce)
+def _complete(message: descriptor.Descriptor) -> Any:
+    """The class of a message, picklable and with the messages within it as attributes."""
+    created = message_factory.GetMessageClass(message)
+    # protobuf's own way to pickle looks nested messages up in the default pool: coremltools' class is there, or none.
+    copyreg.pickle(created, _reduce)
     for nested in message.nested_types:
-        _make_picklable(nested)
+        inner = _complete(nested)
+        if not hasattr(created, nested.name):  # protobuf without its C extension
+            setattr(created, nested.name, inner)
+    return created
 
 
 def _reduce(message: Any) -> tuple[Callable[[str, bytes], Any], tuple[str, bytes]]:
