@@ -30,8 +30,8 @@ class Member(Protocol):
     def times(self) -> tuple[int, int] | None:
         """Times of access and modification in nanoseconds, where the file has them."""
 
-    def is_unchanged(self) -> bool:
-        """Whether the file still is what it was when the model was loaded."""
+    def current(self) -> bytes | None:
+        """The whole file as it is now, changed or not; None where it is gone."""
 
     def read(self, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of the file, fewer at its end; raises FileFormatError where it cannot be read any more."""
@@ -53,9 +53,9 @@ class BytesMember:
         """Its size in bytes."""
         return len(self.data)
 
-    def is_unchanged(self) -> bool:
-        """True: bytes do not change."""
-        return True
+    def current(self) -> bytes:
+        """The whole file."""
+        return self.data
 
     def read(self, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of the file, fewer at its end."""
@@ -77,15 +77,14 @@ class FileMember:
         except OSError as error:
             raise FileFormatError(f"{self.label} cannot be read: {error.strerror or error}") from error
         self.size = status.st_size
-        self.times: tuple[int, int] | None = (status.st_atime_ns, status.st_mtime_ns)
+        self.times: tuple[int, int] = (status.st_atime_ns, status.st_mtime_ns)
 
-    def is_unchanged(self) -> bool:
-        """Whether the file has the size and the time of modification that it had."""
+    def current(self) -> bytes | None:
+        """The whole file as it is now, changed or not; None where it is gone."""
         try:
-            status = self.path.stat()
+            return self.path.read_bytes()
         except OSError:
-            return False
-        return self.times is not None and (status.st_size, status.st_mtime_ns) == (self.size, self.times[1])
+            return None
 
     def read(self, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of the file, fewer at its end; raises FileFormatError where it was changed after loading."""
@@ -105,7 +104,11 @@ class FileMember:
                 yield chunk
 
     def _require_unchanged(self) -> None:
-        if not self.is_unchanged():
+        try:
+            status = self.path.stat()
+        except OSError:
+            status = None
+        if status is None or (status.st_size, status.st_mtime_ns) != (self.size, self.times[1]):
             raise FileFormatError(
                 f"{self.label} was changed or removed after the model was loaded; load the model again"
             )
@@ -121,12 +124,12 @@ class ZipMember:
     size: int
     times: None = None
 
-    def is_unchanged(self) -> bool:
-        """Whether the file can still be read; its checksum says whether it is the same."""
+    def current(self) -> bytes | None:
+        """The whole file; None where the archive is gone or was replaced by another."""
         try:
-            return len(self._data) == self.size
+            return self._data
         except FileFormatError:
-            return False
+            return None
 
     @cached_property
     def _data(self) -> bytes:
@@ -146,20 +149,12 @@ class ZipMember:
 
 
 def files_below(folder: Path, label: str) -> dict[str, FileMember]:
-    """The files of a folder by their relative names, sorted.
-
-    Raises FileFormatError for links that lead out of the folder.
-    """
+    """The files of a folder by their relative names, sorted; links to files are followed, as caches use them."""
     members = {}
-    root = folder.resolve()
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             path = Path(parent) / name
             relative = path.relative_to(folder).as_posix()
-            if not path.resolve().is_relative_to(root):
-                raise FileFormatError(
-                    f"{label}: {relative} is a link that leads out of the package; replace it by the file"
-                )
             members[relative] = FileMember(path, f"{label}: {relative}")
     return members

@@ -56,15 +56,17 @@ def specification_bytes(model: Model, original: Member | None) -> bytes:
         raise FileFormatError(
             "the specification is larger than 2 GB, the most that protobuf can write; quantize its weights first"
         )
-    before = original.read() if original is not None and original.is_unchanged() else None
+    before = original.current() if original is not None else None
     if before is None or before == data:
         return data
     return before if _mean_the_same(before, model.spec) else data
 
 
 def _mean_the_same(data: bytes, message: Any) -> bool:
-    parsed = type(message)()
-    parsed.MergeFromString(data)
+    try:
+        parsed = type(message).FromString(data)
+    except DecodeError:
+        return False
     if parsed.ByteSize() != message.ByteSize():
         return False
     return bool(parsed.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True))

@@ -93,7 +93,8 @@ def _add_model(wiring: Wiring, spec: Any, names: Names, scope: str, blobs: Blobs
     if kind in NETWORKS:
         return _with_labels(spec, add_layers(wiring, getattr(spec, kind), names, scope), wiring)
     if kind == "mlProgram":
-        return add_program(wiring, spec.mlProgram, names, scope, blobs)
+        default = spec.description.defaultFunctionName or "main"
+        return add_program(wiring, spec.mlProgram, default, names, scope, blobs)
     if kind is not None and kind.startswith("pipeline"):
         pipeline = spec.pipeline if kind == "pipeline" else getattr(spec, kind).pipeline
         return _add_stages(wiring, pipeline, names, scope, blobs)

@@ -23,16 +23,16 @@ from mlexplorer.spec.reflection import LONGEST
 Shape = tuple[int | None, ...]
 
 
-def add_program(wiring: Wiring, program: Any, names: Names, scope: str, blobs: Blobs | None) -> Names:
-    """List the operations of all functions; answers what the names of the main one's outputs stand for."""
+def add_program(wiring: Wiring, program: Any, default: str, names: Names, scope: str, blobs: Blobs | None) -> Names:
+    """List the operations of all functions, the default one first; answers what its outputs' names stand for."""
     several = len(program.functions) > 1
     results: Names = {}
-    for name in sorted(program.functions, key=lambda name: (name != "main", name)):
+    for name in sorted(program.functions, key=lambda name: (name != default, name)):
         function = program.functions[name]
         inner = f"{scope}/{name}" if scope and several else name if several else scope
         if several:
             wiring.scopes.append(Scope(inner, name, "function", scope))
-        known = {feature.name: names.get(feature.name, ()) for feature in function.inputs}
+        known = {feature.name: () if results else names.get(feature.name, ()) for feature in function.inputs}
         for feature in function.inputs:
             shape, dtype = tensor_type(feature.type)
             for index in known[feature.name]:
