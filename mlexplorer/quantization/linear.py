@@ -59,8 +59,10 @@ class Linear(Scheme):
             channels = Channels(array.shape)
         rows = channels.rows(array)
         codes, scale, bias = linear_codes(rows, *analysis.ranges(rows, channels), self.bits, symmetric=self.symmetric)
-        if not np.isfinite(scale).all():
-            raise QuantizationError("the range of the values is too wide for a 32-bit scale; use a LookupTable")
+        with np.errstate(over="ignore"):
+            widest = scale * np.float32((1 << self.bits) - 1)
+        if not np.isfinite(widest).all():
+            raise QuantizationError("the range of the values is too wide for 32-bit floats; use a LookupTable")
         return Encoded(self.bits, codes=channels.restore(codes), scale=scale, bias=bias)
 
     def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
@@ -74,25 +76,21 @@ def linear_codes(
 ) -> tuple[NDArray[np.uint8], Floats, Floats]:
     """Codes (like `rows`), scale and bias (one for each row) of rows whose minima and maxima are `low` and `high`.
 
-    A scale is infinite where the range is too wide for float32.
+    Where code * scale would not fit into float32, the codes mean nothing.
     """
     steps = (1 << bits) / 2 - 1 if symmetric else (1 << bits) - 1
     with np.errstate(over="ignore"):
         reach = np.maximum(np.abs(low), np.abs(high)) if symmetric else high - low
         scale: Floats = (reach / np.float32(steps)).astype(np.float32)
-        usual = (scale > np.float32(_LEAST_SCALE)) & np.isfinite(scale)
-        if not usual.all():
-            wide = reach.astype(np.float64) if symmetric else high.astype(np.float64) - low
-            scale[~usual] = wide[~usual] / steps
         bias: Floats = np.float32(-(1 << bits) / 2) * scale if symmetric else low.copy()
+    usual = (scale > np.float32(_LEAST_SCALE)) & np.isfinite(scale) & np.isfinite(bias)
     if usual.all():
         return _usual_codes(rows, scale, bias, symmetric), scale, bias
     codes = np.empty(rows.shape, np.uint8)
     codes[usual] = _usual_codes(rows[usual], scale[usual], bias[usual], symmetric)
     step = scale[~usual, None].astype(np.float64)
-    exact = np.divide(
-        rows[~usual] - bias[~usual, None].astype(np.float64), step, where=step > 0, out=np.zeros(rows[~usual].shape)
-    )
+    above = rows[~usual] - bias[~usual, None].astype(np.float64)
+    exact = np.divide(above, step, where=(step > 0) & np.isfinite(above), out=np.zeros_like(above))
     codes[~usual] = np.clip(np.rint(exact), 0, (1 << bits) - 1)
     return codes, scale, bias
 

@@ -54,9 +54,10 @@ class Plan:
     def apply(self, model: Model) -> Model:
         """A copy of the model with its weights in the schemes of this plan.
 
-        Weights that were quantized before are decoded first. The copy's specificationVersion is at least 3 (2 with 16-bit floats only). Raises QuantizationError, which names
-        the weight, where the model has no such weight, it may not be quantized, or its values do not fit the scheme;
-        UnsupportedError for ML Programs and for models without a neural network.
+        Weights that were quantized before are decoded first. The copy's specificationVersion is at least 3, or 2 with
+        16-bit floats only. Raises QuantizationError, which names the weight, where the model has no such weight, it may
+        not be quantized, or its values do not fit the scheme; UnsupportedError for ML Programs and for models without a
+        neural network.
         """
         return self._rewrite(model, _encoded)
 
