@@ -88,7 +88,7 @@ def test_the_schema_works(interpreter: tuple[str, Path], implementation: str) ->
         "PYTHONPATH": str(ROOT),
         "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation,
     }
-    command = [python, "-W", "error", "-c", SCRIPT, version, implementation]
+    command = [str(python), "-W", "error", "-c", SCRIPT, version, implementation]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "passed"

@@ -151,7 +151,7 @@ def sample(field: Any) -> Any:
 def samples(field: Any) -> list[Any]:
     if field.enum_type is not None:
         return [value.number for value in reversed(field.enum_type.values)]
-    return {
+    by_type: dict[int, list[Any]] = {
         field.TYPE_MESSAGE: [{}, {}],
         field.TYPE_DOUBLE: [0.1, -2.5],
         field.TYPE_FLOAT: [0.75, -2.5],
@@ -162,7 +162,8 @@ def samples(field: Any) -> list[Any]:
         field.TYPE_BOOL: [True, False],
         field.TYPE_STRING: ["Höhe", ""],
         field.TYPE_BYTES: [b"\xff\x00", b""],
-    }[field.type]
+    }
+    return by_type[field.type]
 
 
 def test_messages_and_enums_are_found_by_name() -> None:
@@ -185,7 +186,8 @@ def test_messages_and_enums_are_found_by_name() -> None:
 def test_no_short_name_stands_for_two_messages() -> None:
     packages = (spec.PACKAGE, spec.MODELS_PACKAGE)
     files = [file for file in spec.file_descriptor_set().file if file.package in packages]
-    names = [declared.name for file in files for declared in (*file.message_type, *file.enum_type)]
+    names = [message.name for file in files for message in file.message_type]
+    names += [enum.name for file in files for enum in file.enum_type]
     assert len(names) == len(set(names))
     assert {file.package for file in spec.file_descriptor_set().file} == {*packages, spec.MIL_PACKAGE}
 
