@@ -166,7 +166,7 @@ def test_archives_that_lead_out_are_refused(name: str, tmp_path: Path) -> None:
     )
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(name, b"evil")
-    with pytest.raises(FileFormatError, match="evil.*not to be trusted"):
+    with pytest.raises(FileFormatError, match=r"evil.*not to be trusted"):
         load(archive)
 
 
