@@ -189,7 +189,7 @@ class Model:
         return Model(spec, blobs=self.blobs, path=self.path, source=self.source)
 
     def __repr__(self) -> str:
-        return f"<Model {self.path.name if self.path else "without a file"}: {self.kind}, {_bytes_text(self.size)}>"
+        return f"<Model {self.path.name if self.path else 'without a file'}: {self.kind}, {_bytes_text(self.size)}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": self._text(), "text/html": self._html()}
