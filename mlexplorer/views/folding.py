@@ -18,6 +18,8 @@ from mlexplorer.views.wires import wires
 
 MANY_FEATURES = 16
 """More inputs, or outputs, than this become one box."""
+MOST_FEATURES = 100
+"""More than this stay one box, which lists them."""
 
 _HEADS = frozenset({"convolution", "dense", "normalization", "activation", "arithmetic", "recurrent"})
 _FOLLOWERS = frozenset({"normalization", "activation"})
@@ -138,14 +140,16 @@ class _Folder:
         return Folded((*inputs, *children, *outputs), tuple(self._edges()))
 
     def _features(self, kind: Literal["input", "output"], names: Sequence[str]) -> tuple[Box, ...]:
-        if len(names) <= MANY_FEATURES or UNFOLDED in self.opened or kind in self.opened:
-            return tuple(Box(self._feature_key(kind, i), kind, ((name,),)) for i, name in enumerate(names))
-        return (Box(self._feature_key(kind, 0), kind, (tuple(names),), kind),)
+        if not self._is_folded(kind, len(names)):
+            return tuple(Box(f"{kind}{i}", kind, ((name,),)) for i, name in enumerate(names))
+        return (Box(f"{kind}0", kind, (tuple(names),), kind if len(names) <= MOST_FEATURES else ""),)
 
     def _feature_key(self, kind: Literal["input", "output"], i: int) -> str:
         names = self.graph.inputs if kind == "input" else self.graph.outputs
-        is_folded = len(names) > MANY_FEATURES and UNFOLDED not in self.opened and kind not in self.opened
-        return f"{kind}{0 if is_folded else i}"
+        return f"{kind}{0 if self._is_folded(kind, len(names)) else i}"
+
+    def _is_folded(self, kind: str, count: int) -> bool:
+        return count > MOST_FEATURES or (count > MANY_FEATURES and self.opened.isdisjoint((UNFOLDED, kind)))
 
     def _scope(self, scope: str) -> tuple[Box | Frame, ...]:
         items = _Region(self, _chains(self, self.scopes.get(scope, []))).items()

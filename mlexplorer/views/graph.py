@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class GraphView(View):
 
 
 def _feature_text(feature: Feature) -> str:
-    size = feature.size_text.replace(" x ", " × ").replace("..", "–")
+    size = re.sub(r"(\d+)\.\.(?!\d)", r"≥ \1", feature.size_text.replace(" x ", " × ")).replace("..", "–")
     details = (feature.type, size, feature.color_space or feature.dtype or "", "optional" if feature.optional else "")
     return " ".join(filter(None, details))
 
@@ -172,6 +173,6 @@ def _plain(parameters: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[st
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "yes"
+        return "no parameters"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"

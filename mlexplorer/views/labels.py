@@ -37,7 +37,8 @@ def box_label(graph: Graph, box: Box, features: Mapping[str, str] | None = None)
         return Label(shorten(title, LONGEST_TITLE), shorten(first.name, LONGEST_CAPTION), tooltip, "custom")
     name = first.name or type_name(first)
     colour = next((family(node.type) for node in nodes if node.weights), family(first.type))
-    return Label(shorten(name, LONGEST_TITLE), _types(nodes), tooltip, colour)
+    caption = _types(nodes)
+    return Label(shorten(name, LONGEST_TITLE), caption if caption != name else "", tooltip, colour)
 
 
 def frame_title(frame: Frame) -> str:
@@ -46,7 +47,7 @@ def frame_title(frame: Frame) -> str:
         return f"× {frame.count}{' side by side' if frame.parallel else ''}"
     if frame.kind == "copy":
         return f"{frame.index + 1} of {frame.count}"
-    return shorten(frame.title, LONGEST_CAPTION)
+    return shorten(frame.title, LONGEST_TITLE)
 
 
 def type_name(node: Node) -> str:
@@ -69,7 +70,7 @@ def shorten(text: str, longest: int) -> str:
     if "/" in text:
         whole_parts = tail[tail.find("/") + 1 :]
         return f"…{whole_parts if len(whole_parts) > longest * 2 // 3 else tail}"
-    head = (longest - 1) // 2
+    head = longest // 3
     return f"{text[:head]}…{text[-(longest - 1 - head) :]}"
 
 
@@ -103,7 +104,7 @@ def _feature_label(box: Box, features: Mapping[str, str]) -> Label:
     names = box.copies[0]
     if len(names) > 1:
         shown = ", ".join(map(_clean, names[:12]))
-        return Label(f"{len(names)} {box.kind}s", "double-click to list", f"{shown}, …", "feature")
+        return Label(f"{len(names)} {box.kind}s", "select to list them", f"{shown}, …", "feature")
     details = features.get(names[0], "")
     tooltip = _clean(f"{box.kind} {names[0]}: {details}" if details else f"{box.kind} {names[0]}")
     return Label(shorten(names[0], LONGEST_TITLE), shorten(details or box.kind, LONGEST_CAPTION), tooltip, "feature")

@@ -76,8 +76,9 @@ def _draw(
 
 
 def _two_lines(label: Label) -> str:
-    caption = f'<FONT POINT-SIZE="9" COLOR="{_PALE}">{_text(label.caption)}</FONT>'
-    return f'<<FONT COLOR="{_INK}"><B>{_text(label.title)}</B></FONT><BR/>{caption}>'
+    title = f'<FONT COLOR="{_INK}"><B>{_text(label.title)}</B></FONT>'
+    caption = f'<BR/><FONT POINT-SIZE="9" COLOR="{_PALE}">{_text(label.caption)}</FONT>'
+    return f"<{title}{caption if label.caption else ''}>"
 
 
 def _text(text: str) -> str:
@@ -96,7 +97,13 @@ def _box_style(box: Box, label: Label) -> dict[str, str]:
 
 
 def _frame_style(frame: Frame) -> dict[str, str]:
-    style = {"style": "rounded,filled", "color": "#9aa1ab", "fillcolor": "#f6f7f8", "fontcolor": _PALE}
+    style = {
+        "style": "rounded,filled",
+        "color": "#9aa1ab",
+        "fillcolor": "#f6f7f8",
+        "fontcolor": _PALE,
+        "fontsize": "10",
+    }
     if frame.kind == "repeat":
         style |= {"color": "#6b7280", "penwidth": "1.4", "fontcolor": _INK, "fontsize": "13"}
     elif frame.kind in ("copy", "chain"):
@@ -170,6 +177,12 @@ def to_svg(graph: Graph, folded: Folded, features: Mapping[str, str] | None = No
                 _finish_edge(element, blobs)
             elif "cluster" in kinds:
                 _finish_frame(element)
+                titles = element.findall("text")
+                for title in titles:
+                    element.remove(title)
+                    title.set("class", " ".join(["frame-title", *kinds[1:]]))
+                    title.attrib |= {"stroke": "#f6f7f8", "stroke-width": "4", "style": "paint-order:stroke"}
+                group.extend(titles)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -186,7 +199,8 @@ def _finish_box(element: ElementTree.Element, label: Label) -> None:
     for line in element.findall("text"):
         line.set("text-anchor", "middle")
         line.set("x", f"{(min(xs) + max(xs)) / 2:g}")
-    for line, shift in zip(element.findall("text"), (-1.2, 1.6), strict=False):
+    lines = element.findall("text")
+    for line, shift in zip(lines, (-1.2, 1.6) if len(lines) > 1 else (0.0,), strict=False):
         line.set("y", f"{float(line.get('y', '0')) + shift:g}")
 
 
@@ -211,7 +225,7 @@ def _finish_frame(element: ElementTree.Element) -> None:
         return
     for step in (3, 6):
         sheet = ElementTree.Element("path", {**path.attrib, "transform": f"translate({step} {step})"})
-        sheet.set("class", "sheet")
+        sheet.set("class", "pile")
         element.insert(0, sheet)
 
 

@@ -1,6 +1,7 @@
 // The layers as a drawing: select by click or arrow keys, open folded blocks, search, look around, save as SVG or PNG.
 
-const LARGEST_PNG = 8192;
+const LARGEST_PNG = 16384;
+const PATIENCE = 10000;
 const PNG_SCALE = 2;
 
 const decode = (buffer) => new TextDecoder().decode(buffer);
@@ -47,6 +48,7 @@ class Drawing {
     this.element.setAttribute("width", width);
     this.element.setAttribute("height", height);
     this.element.setAttribute("role", "presentation");
+    this.element.querySelector("g.graph").setAttribute("role", "presentation");
     this.boxes = new Map(message.boxes.map((box) => [box.key, { ...box, before: [], after: [] }]));
     this.frames = new Map(message.frames.map((frame) => [frame.key, { ...frame }]));
     this.edges = [...this.element.querySelectorAll("g.edge")];
@@ -84,7 +86,7 @@ class Drawing {
     } else {
       group.setAttribute("role", "presentation");
     }
-    const points = [...group.querySelector("path:not(.sheet)").getAttribute("d").matchAll(/(-?[\d.]+),(-?[\d.]+)/g)];
+    const points = [...group.querySelector("path:not(.pile)").getAttribute("d").matchAll(/(-?[\d.]+),(-?[\d.]+)/g)];
     const [xs, ys] = [points.map((point) => +point[1]), points.map((point) => +point[2])];
     const [, left, top] = /translate\((-?[\d.]+)[ ,]+(-?[\d.]+)\)/.exec(group.parentNode.getAttribute("transform"));
     item.area = {
@@ -222,7 +224,7 @@ function mountGraph({ model, root, data, choose }) {
         ...[
           html("header", {}, html("span", { class: "type feature" }, `${box.kind} of the model`), html("h3", {}, title)),
           foldButtons(box),
-          section(names.length > 1 ? `${box.kind}s` : "Type", definitions(names.length > 1 ? rows : [["Type", data.graph.features[names[0]]]])),
+          definitions(names.length > 1 ? rows : [["Type", data.graph.features[names[0]]]]),
         ].filter(Boolean),
       );
     } else {
@@ -375,6 +377,7 @@ function mountGraph({ model, root, data, choose }) {
     } else if (event.key === "Escape") {
       active = null;
       choose({ layer: "" });
+      update();
     } else {
       const next = box ? drawing.neighbour(box, event.key) : drawing.neighbour(drawing.boxes.values().next().value, event.key === "End" ? "End" : "Home");
       if (!next || (!box && !/^(Arrow|Home|End)/.test(event.key))) {
@@ -390,6 +393,9 @@ function mountGraph({ model, root, data, choose }) {
     if (!started || !camera.moved) begin();
   });
   observer.observe(pane);
+  const patience = setTimeout(() => {
+    if (!data.drawing) notice.textContent = "No drawing has come. It needs a running kernel: run the cell again.";
+  }, PATIENCE);
 
   let drawnGraph = null;
   let lastLayer = null;
@@ -409,6 +415,7 @@ function mountGraph({ model, root, data, choose }) {
     },
     destroy() {
       observer.disconnect();
+      clearTimeout(patience);
     },
   };
 }

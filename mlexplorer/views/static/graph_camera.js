@@ -4,7 +4,8 @@ const ZOOM_STEP = 1.25;
 const SMALLEST_ZOOM = 0.04;
 const LARGEST_ZOOM = 4;
 const READABLE = 1.1;
-const STILL_READABLE = 0.8;
+const STILL_READABLE = 0.85;
+const FIRST_LOOK = 1;
 const PADDING = 16;
 
 class Camera {
@@ -44,10 +45,11 @@ class Camera {
       this.#centre(Math.min(whole, READABLE));
       return;
     }
-    const zoom = Math.min(READABLE, Math.max((width - 2 * PADDING) / this.size.width, STILL_READABLE + 0.05));
+    const zoom = Math.min(READABLE, Math.max((width - 2 * PADDING) / this.size.width, FIRST_LOOK));
     const middle = (top.left + top.right) / 2;
     this.place(this.#inside(width / 2 - middle * zoom, width, this.size.width * zoom), PADDING, zoom);
-    if (focus) this.reveal(focus, false, true);
+    if (focus) this.reveal(focus, false);
+    this.moved = false;
   }
 
   fit() {
@@ -65,17 +67,22 @@ class Camera {
   }
 
   // Moves just so far that a rectangle of the drawing is in the window, with room around it.
-  reveal(box, eased = true, centred = false) {
+  reveal(box, eased = true) {
     const { width, height } = this.window;
     const zoom = Math.max(this.at.zoom, STILL_READABLE);
-    const move = (from, to, at, length) => {
+    const move = (from, to, at, length, drawn) => {
       const room = Math.min(80, length / 5);
       const [low, high] = [from * zoom + at, to * zoom + at];
-      if (zoom !== this.at.zoom || centred || high - low > length - 2 * room) return length / 2 - ((from + to) / 2) * zoom;
-      if (low < room) return at + room - low;
-      return high > length - room ? at + length - room - high : at;
+      if (zoom !== this.at.zoom) return length / 2 - ((from + to) / 2) * zoom;
+      if (low >= PADDING && high <= length - PADDING && (low >= room || at >= PADDING)) return at;
+      if (low < room) return Math.min(at + room - low, Math.max(at, PADDING));
+      return high > length - room ? Math.max(at + length - room - high, Math.min(at, length - drawn - PADDING)) : at;
     };
-    this.place(move(box.left, box.right, this.at.x, width), move(box.top, box.bottom, this.at.y, height), zoom, eased);
+    this.place(
+      move(box.left, box.right, this.at.x, width, this.size.width * zoom),
+      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom),
+      zoom, eased,
+    );
     this.moved = true;
   }
 
