@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from mlexplorer.quantization.kmeans import Points, tables
 from mlexplorer.spec.weight_params import Floats
 
 DEPTHS = range(1, 9)
-KEPT_BYTES = 256 << 20
 
 _FEW_VALUES = 1 << 14
 _BINS = 1 << 16
@@ -34,9 +32,7 @@ class Analysis:
         self.high = array.max() if array.size else np.float32(0)
         self._ranges: dict[Hashable, tuple[Floats, Floats]] = {}
         self._bins: NDArray[np.uint16] | None = None
-        self._points: Points | None = None
-        self._few = np.empty(0, np.float32)
-        self._centre = 0.0
+        self._tables: dict[int, Floats] = {}
         self._lock = threading.Lock()
 
     @property
@@ -46,9 +42,8 @@ class Analysis:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that keeping this analysis costs, without the tables."""
-        points = 0 if self._points is None else 3 * self._points.count.nbytes
-        return points + (0 if self._bins is None else self._bins.nbytes)
+        """About how many bytes this analysis takes, once it is complete."""
+        return 4096 + (2 * self.size if self.size > _FEW_VALUES else 0)
 
     def ranges(self, rows: Floats, channels: Hashable) -> tuple[Floats, Floats]:
         """The minimum and the maximum of each row, kept under `channels`, which says what the rows are."""
@@ -59,8 +54,8 @@ class Analysis:
     def kmeans_table(self, array: Floats, bits: int) -> Floats:
         """The k-means centres, float32, ascending, 2^bits of them; where there are fewer values, the last repeats."""
         self._prepare(array)
-        centres = self._few if self._few.size and self._few.size <= 1 << bits else self._centres[bits]
-        return np.append(centres, np.repeat(centres[-1:], (1 << bits) - centres.size))
+        table = self._tables[bits]
+        return np.append(table, np.repeat(table[-1:], (1 << bits) - table.size))
 
     def nearest(self, array: Floats, table: Floats) -> NDArray[np.uint8]:
         """The index of the nearest entry of an ascending table for each value, flat; the lower one on a tie.
@@ -81,28 +76,24 @@ class Analysis:
             np.take(index, self._bins[part].astype(np.intp), out=out[part], mode="wrap")
         return out
 
-    @cached_property
-    def _centres(self) -> dict[int, Floats]:
-        assert self._points is not None
-        found = tables(self._points, DEPTHS)
-        return {bits: (centres + self._centre).astype(np.float32) for bits, centres in found.items()}
-
     def _prepare(self, array: Floats) -> None:
-        """Bin or sort the values, the first time; values are centred, so that running sums stay exact."""
+        """Bin or sort the values and find the tables, the first time."""
         with self._lock:
-            if self._points is not None:
+            if self._tables:
                 return
             flat = array.reshape(-1)
-            self._centre = float(flat.mean(dtype=np.float64))
-            points = self._binned(flat) if flat.size > _FEW_VALUES else None
+            centre = float(flat.mean(dtype=np.float64))  # running sums of centred values stay exact
+            points = self._binned(flat, centre) if flat.size > _FEW_VALUES else None
+            few = np.empty(0, np.float32)
             if points is None:
-                self._bins = None
                 values, counts = _distinct(flat)
-                self._few = values if values.size <= 1 << max(DEPTHS) else self._few
-                points = Points.of(counts, (values.astype(np.float64) - self._centre) * counts)
-            self._points = points
+                points = Points.of(counts, (values.astype(np.float64) - centre) * counts)
+                few = values
+            found = {bits: (table + centre).astype(np.float32) for bits, table in tables(points, DEPTHS).items()}
+            found.update((bits, few) for bits in DEPTHS if 0 < few.size <= 1 << bits)
+            self._tables = found
 
-    def _binned(self, flat: Floats) -> Points | None:
+    def _binned(self, flat: Floats, centre: float) -> Points | None:
         """The values in 65,536 equal bins, or None where an outlier leaves too few of them to the other values."""
         span = float(self.high) - float(self.low)
         if not 1e-30 < span < 1e38:
@@ -118,7 +109,7 @@ class Analysis:
         for start in range(0, flat.size, 8 * _CHUNK):
             some = slice(start, start + 8 * _CHUNK)
             count += np.bincount(bins[some], minlength=_BINS)
-            total += np.bincount(bins[some], flat[some].astype(np.float64) - self._centre, minlength=_BINS)
+            total += np.bincount(bins[some], flat[some].astype(np.float64) - centre, minlength=_BINS)
         used = np.flatnonzero(count)
         fullest = np.cumsum(np.sort(count[used])[::-1])
         if np.searchsorted(fullest, 0.99 * flat.size) < 2000:
@@ -139,25 +130,34 @@ def _firsts(ordered: Floats) -> NDArray[np.intp]:
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
 
 
-_KEPT: OrderedDict[bytes, Analysis] = OrderedDict()
-_KEPT_LOCK = threading.Lock()
+class Kept:
+    """Analyses by the digest of their weights, the least recently used ones dropped above a bound on their bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._by_digest: OrderedDict[bytes, Analysis] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def analysis(self, array: Floats) -> Analysis:
+        """The analysis of a weight, from an earlier call with the same values and shape where there was one."""
+        array = np.ascontiguousarray(array)
+        digest = hashlib.blake2b(array.reshape(-1).view(np.uint8).data, digest_size=16)
+        digest.update(repr(array.shape).encode())
+        key = digest.digest()
+        with self._lock:
+            found = self._by_digest.get(key)
+            if found is None:
+                found = self._by_digest[key] = Analysis(array)
+                self._bytes += found.nbytes
+                while self._bytes > self._most_bytes and len(self) > 1:
+                    self._bytes -= self._by_digest.popitem(last=False)[1].nbytes
+            self._by_digest.move_to_end(key)
+        return found
 
 
-def analyse(array: Floats) -> Analysis:
-    """The analysis of a float32 weight, kept from an earlier call with the same values and shape where there was one.
-
-    The least recently used ones are dropped above KEPT_BYTES (256 MB).
-    """
-    array = np.ascontiguousarray(array)
-    digest = hashlib.blake2b(array.reshape(-1).view(np.uint8).data, digest_size=16)
-    digest.update(repr(array.shape).encode())
-    key = digest.digest()
-    with _KEPT_LOCK:
-        found = _KEPT.get(key)
-        if found is None:
-            found = _KEPT[key] = Analysis(array)
-            kept = sum(analysis.nbytes for analysis in _KEPT.values())
-            while kept > KEPT_BYTES and len(_KEPT) > 1:
-                kept -= _KEPT.popitem(last=False)[1].nbytes
-        _KEPT.move_to_end(key)
-    return found
+KEPT = Kept(256 << 20)
+"""The analyses that all schemes share: a sweep over bit depths analyses each weight once."""

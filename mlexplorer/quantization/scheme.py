@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.quantization.analysis import Analysis, analyse
+from mlexplorer.quantization import analysis
+from mlexplorer.quantization.analysis import Analysis
 from mlexplorer.spec.weight_params import Encoded, Floats
 
 SCHEMES: dict[str, type[Scheme]] = {}
@@ -98,12 +99,12 @@ class Scheme:
         array = np.ascontiguousarray(array, dtype=np.float32)
         if not array.size:
             return Encoded(32, values=array.reshape(-1))
-        analysis = analyse(array)
-        if not analysis.finite:
+        found = analysis.KEPT.analysis(array)
+        if not found.finite:
             bad = np.count_nonzero(~np.isfinite(array))
             raise QuantizationError(f"{name}: {bad} of {array.size} values are NaN or infinite; repair or leave it out")
         try:
-            return self._encode(array, Channels(array.shape, channel_axis, groups), analysis)
+            return self._encode(array, Channels(array.shape, channel_axis, groups), found)
         except QuantizationError as error:
             raise QuantizationError(f"{name}: {error}") from error
 

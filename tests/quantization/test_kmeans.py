@@ -99,13 +99,13 @@ def test_constant_weights_are_kept_exactly(value: float, size: int) -> None:
 
 def test_the_same_weight_gives_the_same_bytes_and_is_analysed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(analysis, "_KEPT", type(analysis._KEPT)())
+    monkeypatch.setattr(analysis, "KEPT", analysis.Kept(1 << 20))
     solve = analysis.tables
     monkeypatch.setattr(analysis, "tables", lambda *a: asked.append(1) or solve(*a))
     array = samples("laplace", 20_000).reshape(100, 200)
     first = [LookupTable(bits).encode(array) for bits in range(1, 9)]
     assert len(asked) == 1
-    analysis._KEPT.clear()
+    monkeypatch.setattr(analysis, "KEPT", analysis.Kept(1 << 20))
     again = [LookupTable(bits).encode(array.copy()) for bits in range(1, 9)]
     assert len(asked) == 2
     for one, other in zip(first, again, strict=True):
@@ -114,9 +114,8 @@ def test_the_same_weight_gives_the_same_bytes_and_is_analysed_once(monkeypatch: 
 
 
 def test_kept_analyses_stay_below_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = type(analysis._KEPT)()
-    monkeypatch.setattr(analysis, "_KEPT", kept)
-    monkeypatch.setattr(analysis, "KEPT_BYTES", 400_000)
+    kept = analysis.Kept(100_000)
+    monkeypatch.setattr(analysis, "KEPT", kept)
     for seed in range(8):
         LookupTable(4).encode(np.random.default_rng(seed).normal(size=20_000).astype(np.float32))
-    assert 1 <= len(kept) <= 3
+    assert len(kept) == 2
