@@ -18,6 +18,7 @@ _MODES = {"constant": "constant", "reflection": "reflect", "replication": "edge"
 def padding(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Height and width extended by a constant, by reflection or by replication (PaddingLayerParams; ONNX Pad)."""
     params = layer.params
+    require_rank(x[0], 2)
     kind = params.WhichOneof("PaddingType")
     if kind is None:
         raise ModelError("no type of padding is set; it must be constant, reflection or replication")
@@ -28,9 +29,10 @@ def padding(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     value = float(params.constant.value) if kind == "constant" else None
 
     def pad(image: Tensor) -> Any:
-        return build.op("Pad", image, [0, 0, top, left, 0, 0, bottom, right], value, mode=_MODES[kind])
+        before = [0] * (len(image.shape) - 2)
+        return build.op("Pad", image, [*before, top, left, *before, bottom, right], value, mode=_MODES[kind])
 
-    return with_rank4(build, x[0], pad)
+    return with_rank4(build, x[0], pad) if len(x[0].shape) > 4 else pad(x[0])
 
 
 @lowers("constantPad")
@@ -54,7 +56,8 @@ def constant_pad(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 @lowers("crop")
 def crop(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Height and width without cropAmounts, or a window of the second input's size at `offset` (CropLayerParams)."""
-    require_rank(x[0], 3)
+    for tensor in x:
+        require_rank(tensor, 2)
     height, width = x[0].shape[-2:]
     if len(x) == 1:
         (top, bottom), (left, right) = _edges(layer.params.cropAmounts, "cropAmounts")

@@ -20,7 +20,6 @@ from mlexplorer.layers.slicing import backwards
 _GATES = ("inputGate", "outputGate", "forgetGate", "blockInput")
 """ONNX's order: input, output, forget, cell."""
 _PEEPHOLES = _GATES[:3]
-_BOUNDED = frozenset({"Tanh", "Sigmoid", "HardSigmoid", "ScaledTanh"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,9 @@ def _needs_limit(params: Any, functions: Sequence[Activation]) -> bool:
     With a block input bounded by 1 or so, only dozens of saturated steps in a row could exceed a limit of 50 or more;
     that is left to ONNX.
     """
-    return functions[1][0] not in _BOUNDED or _threshold(params) < LIMIT
+    name, numbers = functions[1]
+    bounded = name in ("Tanh", "Sigmoid", "HardSigmoid") or (name == "ScaledTanh" and abs(numbers[0]) < 2)
+    return not bounded or _threshold(params) < LIMIT
 
 
 def _weights(build: Builder, layer: Layer, prefixes: Sequence[str]) -> _Weights:

@@ -23,11 +23,14 @@ _ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
     "linear": ("Affine", (1.0, 0.0)),
     "ReLU": ("Relu", ()),
     "tanh": ("Tanh", ()),
-    "scaledTanh": ("ScaledTanh", (1.7159, 2 / 3)),
+    "scaledTanh": ("ScaledTanh", (1.0, 1.0)),
     "sigmoid": ("Sigmoid", ()),
     "sigmoidHard": ("HardSigmoid", (0.2, 0.5)),
 }
-"""ONNX's names, and the alpha and beta of a message that leaves both unset, which is how coremltools writes them."""
+"""ONNX's names, and the alpha and beta of a message that leaves both unset, which is how coremltools writes them.
+
+Its tests take such a scaledTanh for a tanh.
+"""
 
 Activation = tuple[str, tuple[float, ...]]
 

@@ -44,15 +44,15 @@ def slice_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def slice_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """As sliceStatic, where inputs hold beginIds and up to all of endIds, strides, beginMasks, endMasks, squeezeMasks.
 
-    Source: SliceDynamicLayerParams; ONNX Slice. Raises UnsupportedError where squeezeMasks are computed from the
-    network's inputs.
+    Source: SliceDynamicLayerParams; ONNX Slice. Parameters may have more values than the input has axes: coremltools
+    writes five. Raises UnsupportedError where squeezeMasks are computed from the network's inputs.
     """
     params, rank = layer.params, len(x[0].shape)
     fields = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
     if not 2 <= len(x) <= 7:
         raise ModelError(f"{len(x)} inputs; there must be two to seven")
     given = [
-        x[index + 1] if index + 1 < len(x) else build.constant(_per_axis(params, field, rank))
+        x[index + 1] if index + 1 < len(x) else build.constant(_per_axis(params, field, rank, surplus=True))
         for index, field in enumerate(fields)
     ]
     for field, tensor in zip(fields, given, strict=True):
@@ -64,8 +64,10 @@ def slice_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _slice_at_run_time(build, x[0], given)
 
 
-def _per_axis(params: Any, field: str, rank: int) -> Array:
+def _per_axis(params: Any, field: str, rank: int, surplus: bool = False) -> Array:
     values = list(getattr(params, field))
+    if surplus:
+        values = values[:rank]
     if not values and field.endswith("Masks"):
         return np.zeros(rank, np.int64)
     if not values and field == "strides":

@@ -15,7 +15,7 @@ def edges(top: int, bottom: int, left: int, right: int) -> dict[str, Any]:
     return {"borderAmounts": [{"startEdgeSize": start, "endEdgeSize": end} for start, end in pairs]}
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 6), (2, 4, 5, 6), (2, 3, 4, 5, 6)])
+@pytest.mark.parametrize("shape", [(5, 6), (4, 5, 6), (2, 4, 5, 6), (2, 3, 4, 5, 6)])
 def test_padding(shape: tuple[int, ...]) -> None:
     x = normal(*shape)
     amounts: Any = [(0, 0)] * (len(shape) - 2) + [(1, 2), (4, 3)]

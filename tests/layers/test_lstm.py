@@ -79,6 +79,7 @@ CASES = [
     Case(peepholes=True, coupled=True, forget_bias=True),
     Case(("sigmoidHard", "scaledTanh", "linear"), peepholes=True),
     Case(("sigmoid", "ReLU", "ReLU")),
+    Case(("sigmoid", "steep scaledTanh", "linear"), threshold=60),
     Case(("sigmoid", "linear", "tanh"), threshold=0.5, peepholes=True, forget_bias=True),
     Case(threshold=0.25, coupled=True),
     Case(("sigmoidHard 0.3", "scaledTanh", "scaled linear"), threshold=0.5, bias=False, peepholes=True),

@@ -20,7 +20,9 @@ ACTIVATIONS: dict[str, tuple[dict[str, Any], Function]] = {
     "sigmoid": ({"sigmoid": {}}, lambda v: 1 / (1 + np.exp(-v))),
     "tanh": ({"tanh": {}}, np.tanh),
     "ReLU": ({"ReLU": {}}, lambda v: np.maximum(v, 0)),
-    "scaledTanh": ({"scaledTanh": {}}, lambda v: 1.7159 * np.tanh(v * 2 / 3)),
+    "unset scaledTanh": ({"scaledTanh": {}}, np.tanh),
+    "scaledTanh": ({"scaledTanh": {"alpha": 1.7159, "beta": 2 / 3}}, lambda v: 1.7159 * np.tanh(v * 2 / 3)),
+    "steep scaledTanh": ({"scaledTanh": {"alpha": 40, "beta": 1}}, lambda v: 40 * np.tanh(v)),
     "sigmoidHard": ({"sigmoidHard": {}}, lambda v: np.clip(0.2 * v + 0.5, 0, 1)),
     "sigmoidHard 0.3": ({"sigmoidHard": {"alpha": 0.3, "beta": 0.4}}, lambda v: np.clip(0.3 * v + 0.4, 0, 1)),
 }

@@ -45,7 +45,10 @@ def test_slice_static(rows: list[tuple[int, ...]], window: tuple[Any, ...]) -> N
 def test_slice_dynamic(rows: list[tuple[int, ...]], window: tuple[Any, ...], given: int) -> None:
     x = normal(5, 6, 7)
     numbers = [np.array(column, np.float32) for column in zip(*rows, strict=True)]
-    check_layer("sliceDynamic", parameters(rows, FIELDS[max(given, 1) :]), [x, *numbers[:given]], x[window])
+    stated = parameters(rows, FIELDS[given:])
+    check_layer("sliceDynamic", stated, [x, *numbers[:given]], x[window])
+    padded = {field: [*values, 1, 1] for field, values in stated.items()}
+    check_layer("sliceDynamic", padded, [x, *numbers[:given]], x[window])
 
 
 @pytest.mark.parametrize(
