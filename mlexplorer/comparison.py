@@ -14,8 +14,8 @@ from mlexplorer.errors import InputError
 def psnr(reference: ArrayLike, other: ArrayLike, peak: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB: 10 log10(peak^2 / mean squared difference); infinite for equal arrays.
 
-    Takes pictures (PIL images or arrays of one shape, values 0..`peak`) and computes in float64, so nothing wraps around.
-    Raises InputError where the shapes differ.
+    Takes pictures (PIL images or arrays of one shape, values 0..`peak`) and computes in float64, so nothing wraps
+    around. Raises InputError where the shapes differ.
     """
     a, b = _pair(reference, other)
     return _ratio(peak * peak, float(np.mean(np.square(a - b))))

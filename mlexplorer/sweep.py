@@ -1,4 +1,4 @@
-"""Every scheme and bit depth of a model on pictures: the file's size, the output, and how far it is from the original."""
+"""Every scheme and bit depth of a model on pictures: file size, output, and how far it is from the original's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,14 @@ def sweep(
             yield runs.row(step)
 
 
-def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[int] = BITS) -> list[Row]:
-    """The sizes of the files in bytes, exactly, without writing them: the original's first."""
-    rows = [Row(ORIGINAL, original_bits(model), model.size)]
+def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[int] = BITS) -> Iterator[Row]:
+    """The exact sizes of the files in bytes, without writing them: the original's first.
+
+    Raises UnsupportedError after the original's where the model's weights cannot be quantized.
+    """
+    yield Row(ORIGINAL, original_bits(model), model.size)
     for name, depth in _choices(schemes, bits):
-        rows.append(Row(name, depth, Plan.uniform(model, scheme(name, depth)).predicted_size(model)))
-    return rows
+        yield Row(name, depth, Plan.uniform(model, scheme(name, depth)).predicted_size(model))
 
 
 def scheme(name: str, bits: int) -> Scheme:
@@ -136,8 +139,8 @@ def original_bits(model: Model) -> int:
 class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
-    `inputs` are pictures or arrays by name, from `read_inputs`. Raises UnsupportedError or CustomLayerError, naming every
-    layer that cannot run.
+    `inputs` are pictures or arrays by name, from `read_inputs`. Raises UnsupportedError or CustomLayerError, naming
+    every layer that cannot run.
     """
 
     def __init__(
@@ -216,7 +219,8 @@ def read_inputs(
     if feature.type == "image":
         pictures, faults = open_pictures(images)
         return list(pictures), faults
-    arrays = [images] if isinstance(images, np.ndarray) else list(images) if not isinstance(images, str) else [images]
+    one = isinstance(images, np.ndarray | Image.Image | str | Path)
+    arrays: list[Any] = [images] if one else list(images)  # type: ignore[arg-type]
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
         raise InputError(
             f"the model's input {feature.name!r} is an array of shape {list(feature.shape or ())}, not a picture; "
@@ -240,8 +244,8 @@ def input_feature(model: Model) -> Feature:
 def fit(picture: Image.Image, feature: Feature, scale: float = 1.0) -> Image.Image:
     """A picture as an input accepts it, cropped to the proportions and resized where it must be.
 
-    Inputs of flexible size get the picture in its own proportions, at most `scale` times 480 pixels on its long side, both
-    sides multiples of 4; of listed sizes they get the nearest to that; others get the size that they have.
+    Inputs of flexible size get the picture in its own proportions, at most `scale` times 480 pixels on its long side,
+    both sides multiples of 4; of listed sizes they get the nearest to that; others get the size that they have.
     """
     wanted = min(1.0, LONG_SIDE / max(picture.size)) * scale
     width, height = (max(_STEP, round(side * wanted / _STEP) * _STEP) for side in picture.size)

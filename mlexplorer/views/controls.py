@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from mlexplorer.errors import MlexplorerError
 from mlexplorer.model import Model
 from mlexplorer.sweep import Row
 from mlexplorer.views.view import View, static
@@ -31,15 +32,17 @@ def row_data(row: Row) -> dict[str, Any]:
 
 
 def model_data(model: Model, source: str | None = None) -> dict[str, str]:
-    """How the model is called in file names and in Python: `stem`, `suffix`, and `source`, an expression that loads it."""
+    """How a model is called on the screen (`title`, `about`), in files (`stem`, `suffix`) and in Python (`source`)."""
     path = model.path
-    if source is None:
-        source = f"mle.load({str(path)!r})" if path else "model"
+    weights = model.graph.weights
+    about = [model.kind, f"{sum(weight.count for weight in weights):,} weights", f"{len(model.graph.nodes)} layers"]
     return {
         "type": "model",
+        "title": path.name if path else "Model",
+        "about": ", ".join(about),
         "stem": path.stem if path else "model",
         "suffix": PACKAGE_SUFFIX if path and path.suffix == PACKAGE_SUFFIX else ".mlmodel",
-        "source": source,
+        "source": source or (f"mle.load({str(path)!r})" if path else "..."),
     }
 
 
@@ -48,8 +51,8 @@ class Controls(View):
 
     >>> controls = Controls(model, mle.sweep(model, "photos"))
 
-    Traits: `bits`, `scheme`, `image` (see `View`). `on_save` gets the file's name, scheme and bits and returns what to say;
-    `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.
+    Traits: `bits`, `scheme`, `image` (see `View`). `on_save` gets the file's name, scheme and bits and returns what to
+    say; `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.
     """
 
     _esm = static("view.js", "controls.js")
@@ -91,7 +94,7 @@ class Controls(View):
         if kind == "save" and self._on_save is not None:
             try:
                 text, failed = self._on_save(str(content["name"]), str(content["scheme"]), int(content["bits"])), False
-            except (ValueError, OSError, NotImplementedError) as error:
+            except (MlexplorerError, OSError) as error:
                 text, failed = str(error), True
             self.send({"type": "saved", "text": text, "failed": failed})
         elif kind == "cancel" and self._on_cancel is not None:

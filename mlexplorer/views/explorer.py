@@ -44,9 +44,9 @@ class _TopControls(Controls):
 class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """One screen to choose a bit depth on: what the model makes, how large it is, and where its weights go.
 
-    Traits: `bits` (1..8), `scheme` ("linear" or "lookup_table"), `layer` (the id of a graph node, "" for none) and `image`
-    (the index of the picture). They follow the browser, and the browser follows them. The views are `controls`, `graph`,
-    `preview`, `curve` and `histogram`; each can be shown elsewhere as well.
+    Traits: `bits` (1..8), `scheme` ("linear" or "lookup_table"), `layer` (the id of a graph node, "" for none) and
+    `image` (the index of the picture). They follow the browser, and the browser follows them. The views are `controls`,
+    `graph`, `preview`, `curve` and `histogram`; each can be shown elsewhere as well.
 
     The computation runs in one background thread. What goes wrong there is shown on the screen and kept in `error`.
     """
@@ -76,10 +76,14 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self._done: set[Step] = set()
         self._lock = threading.Lock()
         self._background = Background("mlexplorer explorer")
-        chosen = {"bits": bits, "scheme": scheme, "layer": _heaviest_layer(model) if layer is None else layer}
+        chosen: dict[str, Any] = {
+            "bits": bits,
+            "scheme": scheme,
+            "layer": _heaviest_layer(model) if layer is None else layer,
+        }
         self.controls = _TopControls(
             model,
-            source=source,
+            source=source or _sample_source(model),
             on_save=self._save,
             on_cancel=self.cancel,
             on_resume=self.resume,
@@ -101,7 +105,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     @property
     def results(self) -> list[Row]:
-        """The rows that have come in so far, one for each picture, scheme and bit depth; full ones replace coarse ones."""
+        """The rows that have come in so far, one for each picture, scheme and bits; full ones replace coarse ones."""
         with self._lock:
             return list(self._rows.values())
 
@@ -115,7 +119,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         return quantize(self.model, self.plan)
 
     def save(self, path: str | Path) -> Path:
-        """Save the chosen model and return the file's path; raises InputError where that would overwrite the original."""
+        """Save the chosen model and return the file's path; raises InputError where it would overwrite the original."""
         return self._save_as(path, self.scheme, self.bits)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -232,7 +236,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     def _fail(self, error: MlexplorerError) -> None:
         self.error = error
-        self.controls.progress("failed", f"Nothing can be run: {error}")
+        self.controls.progress("failed", str(error))
         self.preview.say(str(error))
 
     def _add(self, row: Row) -> None:
@@ -264,9 +268,10 @@ def explore(
 ) -> Explorer:
     """Open the explorer on a model, or on the file of one.
 
-    `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the sample
-    photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`. `custom_layers`
-    maps class names to classes (see `CustomLayer`). `bits`, `scheme` and `layer` are what is chosen at first.
+    `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
+    sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
+    `custom_layers` maps class names to classes (see `CustomLayer`). `bits`, `scheme` and `layer` are what is chosen at
+    first, `source` is the expression that loads the model in the line of Python to copy.
     """
     if not isinstance(model, Model):
         model = load(model)
@@ -277,6 +282,14 @@ def _sample_photos() -> Any:
     from mlexplorer import samples
 
     return samples.photos()
+
+
+def _sample_source(model: Model) -> str | None:
+    """The expression that loads a bundled model."""
+    from mlexplorer import samples
+
+    bundled = model.path is not None and Path(model.path).parent == samples.FOLDER
+    return "mle.samples.style()" if bundled else None
 
 
 def _heaviest_layer(model: Model) -> str:

@@ -29,11 +29,11 @@ Floats = NDArray[np.float32]
 class WeightHistogram:
     """The values of one weight in BINS equal bins between its minimum and maximum, before and after quantization.
 
-    `counts` are those of the weight as it is. `lows` and `highs` hold the first and the last linear level of each output
-    channel (of the whole weight where it has one scale): at b bits there are 2^b evenly spaced levels from one to the
-    other. `linear_counts` is [8, BINS], the linearly quantized values at 1..8 bits. `tables` and `table_counts` are the
-    k-means tables at 1..8 bits, one after the other, and how many values each entry stands for. `sqnr` is [2, 8]: the
-    signal-to-noise ratio in dB of linear and of look-up table quantization.
+    `counts` are those of the weight as it is. `lows` and `highs` hold the first and the last linear level of each
+    output channel (of the whole weight where it has one scale): at b bits there are 2^b evenly spaced levels from one
+    to the other. `linear_counts` is [8, BINS], the linearly quantized values at 1..8 bits. `tables` and `table_counts`
+    are the k-means tables at 1..8 bits, one after the other, and how many values each entry stands for. `sqnr` is
+    [2, 8]: the signal-to-noise ratio in dB of linear and of look-up table quantization.
     """
 
     low: float
@@ -113,7 +113,7 @@ def layer_data(node: Node) -> dict[str, Any]:
 
 
 class Histogram(View):
-    """A layer's weights as a histogram, twice: with the levels of linear quantization, and with those of a look-up table.
+    """A layer's weights as a histogram, twice: with the levels of linear quantization and with those of a table.
 
     >>> Histogram(model, layer="conv1")
 
@@ -151,7 +151,7 @@ class Histogram(View):
 def _binned(values: NDArray[Any], edges: tuple[float, float]) -> Counts:
     low, high = edges
     span = high - low
-    if not span > 0:
+    if span < np.finfo(np.float64).tiny * BINS:
         return np.bincount([BINS // 2], [values.size], BINS).astype(np.uint32)
-    bins = (values.reshape(-1) - np.float32(low)) * np.float32(BINS / span)
+    bins = (values.reshape(-1).astype(np.float64) - low) * (BINS / span)
     return np.bincount(np.clip(bins, 0, BINS - 1).astype(np.intp), minlength=BINS).astype(np.uint32)

@@ -47,11 +47,12 @@ def preview_data(row: Row) -> tuple[dict[str, Any], list[bytes]]:
 
 
 class Preview(View):
-    """The picture that a model makes, split between the original and a quantized copy, over all bit depths as a filmstrip.
+    """The picture that a model makes, split between the original and a quantized copy, and a filmstrip of all depths.
 
     >>> Preview(mle.sweep(model, "photo.jpg"))
 
-    Classifiers show their best labels side by side, arrays their values. Traits: `bits`, `scheme`, `image` (see `View`).
+    Classifiers show their best labels side by side, arrays their values. Traits: `bits`, `scheme`, `image` (see
+    `View`).
     """
 
     _esm = static("view.js", "preview.js")

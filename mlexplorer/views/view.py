@@ -17,7 +17,7 @@ def static(*names: str) -> str:
     return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
-class View(anywidget.AnyWidget):  # type: ignore[misc]
+class View(anywidget.AnyWidget):
     """A view of a model at a chosen bit depth.
 
     Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear" or "lookup_table"),

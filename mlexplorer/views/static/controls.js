@@ -47,9 +47,8 @@ function statistic(caption, className) {
   return { element: html("div", { class: `statistic ${className}` }, label, html("span", {}, value, unit)), value, unit, label };
 }
 
-function pythonLines(names, scheme, bits, file) {
-  const call = `mle.quantize(${names.source}, mle.${CLASSES[scheme]}(bits=${bits}))`;
-  return `mle.save(${call}, ${JSON.stringify(file)})`;
+function pythonLine(scheme, bits, file) {
+  return `mle.save(mle.quantize(model, mle.${CLASSES[scheme]}(bits=${bits})), ${JSON.stringify(file)})`;
 }
 
 async function copyText(text) {
@@ -75,13 +74,13 @@ function mount({ model, root, data, choose }) {
   const live = html("div", { class: "live", role: "group", "aria-label": "What is chosen" }, size.element, ratio.element, quality.element);
 
   const bar = html("progress", { "aria-label": "Progress of the computation" });
-  const text = html("span", { class: "text", role: "status" });
+  const text = html("span", { class: "words", role: "status" });
   const stop = html("button", {
     type: "button", class: "stop",
     onclick: () => model.send({ type: data.progress?.state === "running" ? "cancel" : "resume" }),
   });
   const notice = html("p", { class: "notice", role: "alert", hidden: true });
-  const progress = html("div", { class: "progress" }, bar, text, stop);
+  const progress = html("div", { class: "work" }, bar, text, stop);
 
   let edited = false;
   const file = html("input", {
@@ -102,19 +101,20 @@ function mount({ model, root, data, choose }) {
   const copy = html("button", {
     type: "button", class: "copy",
     onclick: async () => {
-      await copyText(`import mlexplorer as mle\n\n${code.textContent}\n`);
+      await copyText(`import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
       copy.textContent = "Copied";
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     },
   }, "Copy");
-  const saved = html("span", { class: "saved", role: "status" });
+  const saved = html("p", { class: "saved", role: "status", hidden: true });
+  const title = html("h2");
+  const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, code, copy);
   const saving = html("div", { class: "saving" }, file, save);
   root.append(
+    html("div", { class: "head" }, title, about, progress), notice,
     html("div", { class: "choices" }, slider.element, toggle.element, live),
-    html("div", { class: "actions" }, python, saving),
-    html("div", { class: "report" }, progress, saved),
-    notice,
+    html("div", { class: "actions" }, python, saving), saved,
   );
 
   function paintChoice(scheme, bits) {
@@ -147,10 +147,12 @@ function mount({ model, root, data, choose }) {
     const names = data.names;
     python.parentElement.hidden = !names;
     if (!names) return;
+    title.textContent = names.title;
+    about.textContent = names.about;
     saving.hidden = !names.saves;
     if (!edited) file.value = `${names.stem}-${bits}bit-${SHORT[scheme]}${names.suffix}`;
     save.textContent = `Save ${depthName(scheme, bits)}`;
-    code.textContent = pythonLines(names, scheme, bits, file.value);
+    code.textContent = pythonLine(scheme, bits, file.value);
   }
 
   function paintReport() {
@@ -167,6 +169,7 @@ function mount({ model, root, data, choose }) {
     stop.textContent = state === "running" ? "Cancel" : "Resume";
     notice.hidden = !data.notice;
     notice.textContent = data.notice;
+    saved.hidden = !data.saved;
     saved.textContent = data.saved?.text ?? "";
     saved.classList.toggle("failed", Boolean(data.saved?.failed));
   }
@@ -179,8 +182,7 @@ function mount({ model, root, data, choose }) {
       paintChoice(scheme, bits);
       paintActions(scheme, bits);
     }
-    if (content !== null) paintReport();
-    else saved.textContent = data.saved?.text ?? "";
+    paintReport();
   }
 
   paintReport();

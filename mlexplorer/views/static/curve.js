@@ -51,7 +51,7 @@ function mount({ model, root, data, choose }) {
     const low = Math.min(...sizes) / 1.15;
     const high = Math.max(...sizes) * 1.2;
     let [bottom, top] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 50];
-    [bottom, top] = [Math.min(Math.floor(bottom / 5) * 5, top - 10), Math.ceil((top + 1) / 5) * 5];
+    [bottom, top] = [Math.floor((Math.min(bottom, top - 10) - 4) / 5) * 5, Math.ceil((top + 4) / 5) * 5];
     bottom = Math.max(bottom, top - 120);
     const right = width - MARGIN.right;
     const base = HEIGHT - MARGIN.bottom;
@@ -97,13 +97,14 @@ function mount({ model, root, data, choose }) {
       .map((point) => ({ ...point, x: scale.x(point.bytes), y: scale.y(point.quality.value) }));
     const line = svg("polyline", { class: "line", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
     const above = scheme === "lookup_table";
+    const low = (y) => !above && y > scale.base - 24;
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
       const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${decibels(quality.value)}`;
       const mark = svg(
         "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})`, onclick: () => choose({ scheme, bits }) },
         svg("title", {}, words), svg("circle", { class: "target", r: 14 }), svg("circle", { class: "ring", r: 8.5 }),
         above ? svg("circle", { class: "dot", r: 4.5 }) : svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
-        svg("text", { y: above ? -11 : 20, "text-anchor": "middle" }, String(bits)),
+        svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, String(bits)),
       );
       points.set(keyOf(scheme, bits), mark);
       return mark;

@@ -6,8 +6,6 @@ const STRIP = 30;
 const ROWS = 30;
 const DOTS = 64;
 
-const copyBytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-
 function decode(content, buffers) {
   if (content.error) return content;
   const [counts, linearCounts, tableCounts] = buffers.slice(0, 3).map((buffer) => new Uint32Array(copyBytes(buffer)));

@@ -11,8 +11,6 @@ async function decode(content, buffers) {
   return null;
 }
 
-const copyBytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-
 // Draws a picture over a whole canvas that is as large as its element in device pixels.
 function fill(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
@@ -235,7 +233,7 @@ function mount({ model, root, data, choose }) {
       cell.drawn = output;
       cell.width = thumbWidth;
       const words = !output ? "" : output.scheme === "original" ? "" : decibels(output.exact ? Infinity : output.quality);
-      cell.caption.textContent = words.replace(" dB", "");
+      cell.caption.textContent = output?.scheme === "original" ? `${output.metric} in dB` : words.replace(" dB", "");
       cell.element.classList.toggle("coarse", output?.stage === "coarse");
       cell.element.setAttribute("aria-label", output ? `${depthName(output.scheme, output.bits)}${words && `, ${words}`}` : depthName(cell.scheme, cell.bits));
       cell.element.title = words ? `${output.metric} ${words}` : "";

@@ -140,6 +140,9 @@ function neighbour(key, scheme, bits) {
   }
 }
 
+// The bytes of a message's buffer, as typed arrays need them: at an offset of their own.
+const copyBytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+
 // Calls `resized` with the element's width in CSS pixels, now and whenever it changes.
 function watchWidth(element, resized) {
   const observer = new ResizeObserver(([entry]) => resized(entry.contentRect.width));
