@@ -70,9 +70,14 @@ def _is_text(head: bytes) -> bool:
 
 
 def top_level_fields(data: bytes) -> Iterator[tuple[int, int]]:
-    """The number of each field of a serialized message, and where it ends or should end; stops at what is none."""
+    """The number of each field of a serialized message, and where it ends or should end; stops at what is none.
+
+    A model has fewer than ten; the search ends after a thousand.
+    """
     position = 0
-    while position < len(data):
+    for _ in range(1000):
+        if position >= len(data):
+            return
         try:
             tag, position = _varint(data, position)
             wire_type = tag & 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,7 @@ class Blobs(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Weight:
+class Weight(ABC):
     """One tensor of weights; nothing is read before it is asked for.
 
     `node` is the id of the node that holds it, `name` its field path ("weights", "weightParams.inputGateBiasVector"),
@@ -58,17 +59,17 @@ class Weight:
         return math.prod(self.shape)
 
     @property
+    @abstractmethod
     def nbytes(self) -> int:
         """Bytes that it takes in the file: values or packed codes, scale, bias and table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encoded(self) -> Encoded:
         """The values as the file holds them, unpacked; raises ModelError where the file contradicts the shape."""
-        raise NotImplementedError
 
+    @abstractmethod
     def array(self) -> Floats:
         """The values as a float32 array of `shape`; raises ModelError where the file contradicts the shape."""
-        raise NotImplementedError
 
 
 class LayerWeight(Weight):

@@ -62,3 +62,13 @@ def model_paths(corpus: Path) -> list[Path]:
             *corpus.glob("mlpackage/*/*.mlpackage"),
         ]
     )
+
+
+def add_layers(target: Any, *layers: tuple[str, str, list[str], list[str]]) -> list[Any]:
+    """Append layers (name, type, inputs, outputs) to a network."""
+    added = []
+    for name, kind, reads, writes in layers:
+        layer = target.layers.add(name=name, input=reads, output=writes)
+        getattr(layer, kind).SetInParent()
+        added.append(layer)
+    return added

@@ -109,6 +109,16 @@ def test_what_is_no_model_is_named_and_explained(name: str, tmp_path: Path) -> N
         load(package)
 
 
+def test_a_model_cut_anywhere_is_refused() -> None:
+    data = network().SerializeToString()
+    reasons = []
+    for length in range(len(data)):
+        with pytest.raises(FileFormatError) as refused:
+            load(data[:length])
+        reasons.append(str(refused.value))
+    assert sum("is truncated" in reason for reason in reasons) > 0.9 * len(data)
+
+
 def test_folders_that_are_no_packages(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()

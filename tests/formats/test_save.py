@@ -74,7 +74,7 @@ def test_saving_over_itself_again_and_again(tmp_path: Path) -> None:
 
 def test_fields_of_a_newer_specification_survive_an_edit(tmp_path: Path) -> None:
     message = network()
-    unknown = bytes([0xD2, 0xF7, 0x02, 3]) + b"new"  # field 5994, three bytes
+    unknown = bytes([0xD2, 0xF7, 0x02, 3]) + b"new"  # field 6010, three bytes
     message.neuralNetwork.layers[0].MergeFromString(unknown)
     model = load(message.SerializeToString())
     model.spec.neuralNetwork.layers[0].name = "renamed"
