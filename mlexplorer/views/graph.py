@@ -104,9 +104,9 @@ class GraphView(View):
     _css = static("view.css", "graph.css")
 
     def __init__(self, model: Model | Graph, *, opened: Collection[str] = (), **traits: Any) -> None:
+        super().__init__(**traits)
         if not isinstance(model, Model | Graph):
             raise InputError(f"GraphView shows a Model or a Graph, not {type(model).__name__}; load the file first")
-        super().__init__(**traits)
         features = (*model.inputs, *model.outputs) if isinstance(model, Model) else ()
         path = model.path if isinstance(model, Model) else None
         self._graph = model.graph if isinstance(model, Model) else model

@@ -33,7 +33,7 @@ def box_label(graph: Graph, box: Box, features: Mapping[str, str] | None = None)
     tooltip = "\n".join(filter(None, (*(_node_line(node) for node in nodes), copies)))
     first = nodes[0]
     if first.custom is not None:
-        title = f"{STAR} {_clean(first.custom.className) or 'custom'}"
+        title = f"{STAR} {clean(first.custom.className) or 'custom'}"
         return Label(shorten(title, LONGEST_TITLE), shorten(first.name, LONGEST_CAPTION), tooltip, "custom")
     name = first.name or type_name(first)
     colour = next((family(node.type) for node in nodes if node.weights), family(first.type))
@@ -63,7 +63,7 @@ def type_name(node: Node) -> str:
 
 def shorten(text: str, longest: int) -> str:
     """A name cut to so many characters: the end of a path, which tells layers apart, else both ends."""
-    text = _clean(text)
+    text = clean(text)
     if len(text) <= longest:
         return text
     tail = text[-(longest - 1) :]
@@ -74,8 +74,8 @@ def shorten(text: str, longest: int) -> str:
     return f"{text[:head]}…{text[-(longest - 1 - head) :]}"
 
 
-def _clean(text: str) -> str:
-    """Without what XML forbids and without line breaks."""
+def clean(text: str) -> str:
+    """A name as one line, and without what XML forbids."""
     return " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
 
 
@@ -97,14 +97,14 @@ def _node_line(node: Node) -> str:
     reads, writes = ", ".join(node.inputs), ", ".join(node.outputs)
     kind = f"{node.type} {node.custom.className}" if node.custom else type_name(node)
     parts = (f"{node.name} ({kind})", weights, f"{reads} → {writes}" if reads or writes else "")
-    return _clean("; ".join(filter(None, parts)))
+    return clean("; ".join(filter(None, parts)))
 
 
 def _feature_label(box: Box, features: Mapping[str, str]) -> Label:
     names = box.copies[0]
     if len(names) > 1:
-        shown = ", ".join(map(_clean, names[:12]))
+        shown = ", ".join(map(clean, names[:12]))
         return Label(f"{len(names)} {box.kind}s", "select to list them", f"{shown}, …", "feature")
     details = features.get(names[0], "")
-    tooltip = _clean(f"{box.kind} {names[0]}: {details}" if details else f"{box.kind} {names[0]}")
+    tooltip = clean(f"{box.kind} {names[0]}: {details}" if details else f"{box.kind} {names[0]}")
     return Label(shorten(names[0], LONGEST_TITLE), shorten(details or box.kind, LONGEST_CAPTION), tooltip, "feature")

@@ -17,7 +17,7 @@ import graphviz
 from mlexplorer.errors import MissingDependencyError, ModelError
 from mlexplorer.graph import Graph
 from mlexplorer.views.folding import Box, Folded, Frame
-from mlexplorer.views.labels import Label, box_label, frame_title
+from mlexplorer.views.labels import Label, box_label, clean, frame_title
 
 TIMEOUT = 60.0
 """Seconds that a layout may take."""
@@ -237,6 +237,6 @@ def _blob_names(graph: Graph, folded: Folded) -> dict[tuple[str, str], str]:
     for source, target, blob in graph.edges:
         value = shapes.get((source, blob))
         shape = "×".join("?" if n is None else str(n) for n in value.shape) if value and value.shape else ""
-        text = " ".join(filter(None, (blob, shape, value.dtype or "" if value else "")))
+        text = clean(" ".join(filter(None, (blob, shape, value.dtype or "" if value else ""))))
         names.setdefault((box_of.get(source, ""), box_of.get(target, "")), {})[text] = None
     return {arrow: "\n".join(list(texts)[:12]) for arrow, texts in names.items()}
