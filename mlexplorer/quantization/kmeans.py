@@ -52,13 +52,12 @@ class Points:
 
 def tables(points: Points, depths: Sequence[int]) -> dict[int, Doubles]:
     """The cluster centres for tables of 2^bits entries, for each bit depth asked: ascending, no more than points."""
-    bounds = _groups(points)
-    grouped = points.grouped(bounds)
-    divisions = _best_divisions(grouped, [min(1 << bits, len(grouped)) for bits in depths])
-    centres = [grouped.grouped(division).means for division in divisions]
+    grouped = points.grouped(_groups(points))
+    solved = [bits for bits in depths if 1 << bits < len(grouped)]
+    centres = [grouped.grouped(division).means for division in _best_divisions(grouped, [1 << bits for bits in solved])]
     if len(grouped) < len(points):
         centres = _polish(points, centres)
-    return dict(zip(depths, centres, strict=True))
+    return dict.fromkeys(depths, grouped.means) | dict(zip(solved, centres, strict=True))
 
 
 def _groups(points: Points) -> Indices:
@@ -86,14 +85,16 @@ def _best_divisions(points: Points, sizes: Sequence[int]) -> list[Indices]:
     """
     size = len(points)
     cost = _run_costs(points)
-    most = max(sizes)
+    most = max(sizes, default=0)
     least = np.full((most + 1, size + 1), np.inf)
     least[0, 0] = 0
-    longest, look_again = size, 1
+    longest, look_again = size, 2
+    longest_at = np.empty(most + 1, np.intp)
     shifted = np.full(2 * size + 1, np.inf)
     step = shifted.strides[0]
     sums = np.empty_like(cost)
     for k in range(1, most + 1):
+        longest_at[k] = longest
         shifted[size:] = least[k - 1]
         before = np.lib.stride_tricks.as_strided(
             shifted[size - 1 :], (longest, size + 1), (-step, step), writeable=False
@@ -101,14 +102,16 @@ def _best_divisions(points: Points, sizes: Sequence[int]) -> list[Indices]:
         total = np.add(before, cost[:longest], out=sums[:longest])
         total.min(axis=0, out=least[k])
         if k == look_again:
-            longest = int(total[:, k:].argmin(axis=0).max()) + 1
+            longest = 1 + int(np.flatnonzero((total[:, k:] == least[k, k:]).any(axis=1))[-1])
             look_again = max(k + 1, k * 5 // 4)
     divisions = []
     for k in sizes:
         bounds = [size]
         for runs in range(k, 0, -1):
             end = bounds[-1]
-            bounds.append(end - 1 - int(np.argmin(least[runs - 1, :end][::-1] + cost[:end, end])))
+            first = max(0, end - int(longest_at[runs]))
+            before_last = least[runs - 1, first:end][::-1]
+            bounds.append(end - 1 - int((before_last + cost[: end - first, end]).argmin()))
         divisions.append(np.array(bounds[::-1]))
     return divisions
 

@@ -167,7 +167,7 @@ class Float16(Scheme):
             values = array.reshape(-1).astype(np.float16)
         if not np.isfinite(values).all():
             most = max(abs(analysis.low), abs(analysis.high))
-            raise QuantizationError(f"{most:g} is beyond 65504, the largest 16-bit float; leave this weight out")
+            raise QuantizationError(f"{most:g} is beyond 65504, the largest 16-bit float; leave its whole layer out")
         return Encoded(16, values=values)
 
     def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
