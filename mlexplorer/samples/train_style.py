@@ -108,11 +108,16 @@ class StyleNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) to the same shape."""
+        return torch.tanh(self.painted(image)) / 2 + 0.5
+
+    def painted(self, image: Tensor) -> Tensor:
+        """What tanh turns into the stylized pictures, (N, 3, H, W)."""
         x = self.conv3(self.conv2(self.conv1(image)))
         for block in self.blocks:
             x = self.get_submodule(block)(x)
         x = self.upsample2(self.upsample1(x))[..., : image.shape[-2], : image.shape[-1]]
-        return torch.tanh(self.output(x)) / 2 + 0.5
+        painted: Tensor = self.output(x)
+        return painted
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The arrays that `export` takes."""
@@ -214,15 +219,23 @@ def gram(activation: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """How far a stylized picture is from the style and from the photograph's content, and how restless it is."""
+    """How far a stylized picture is from the style and from the photograph's content, how restless and how saturated.
+
+    Saturation counts what the network paints beyond -2..2, where tanh is flat and learning would stop.
+    """
 
     style: Tensor
     content: Tensor
     variation: Tensor
+    saturation: Tensor
 
     @classmethod
-    def of(cls, features: SqueezeNetFeatures, grams: Mapping[str, Tensor], stylized: Tensor, photo: Tensor) -> Losses:
-        """The losses of (1, 3, H, W) pictures, given the style's Gram matrices by layer."""
+    def of(cls, features: SqueezeNetFeatures, grams: Mapping[str, Tensor], painted: Tensor, photo: Tensor) -> Losses:
+        """The losses of what the network painted for a photograph, given the style's Gram matrices by layer.
+
+        Both are (1, 3, H, W): `painted` as it is before tanh, the photograph of 0..1.
+        """
+        stylized = torch.tanh(painted) / 2 + 0.5
         activations = features(stylized)
         with torch.no_grad():
             content = features(photo)[CONTENT_FEATURE]
@@ -230,6 +243,7 @@ class Losses:
         return cls(
             style=torch.stack(style).mean(),
             content=(activations[CONTENT_FEATURE] - content).square().mean() / content.square().mean(),
+            saturation=(painted.abs() - 2).relu().square().mean(),
             variation=stylized.diff(dim=-1).abs().mean() + stylized.diff(dim=-2).abs().mean(),
         )
 
@@ -249,15 +263,16 @@ def train(network: StyleNetwork, features: SqueezeNetFeatures, options: argparse
     start = time.monotonic()
     for step in range(1, options.iterations + 1):
         photo = random_crop(photos, options.crop, rng)
-        stylized = network(photo)
-        losses = Losses.of(features, grams, stylized, photo)
+        painted = network.painted(photo)
+        losses = Losses.of(features, grams, painted, photo)
         if step <= COPYING_STEPS and not options.resume:
-            loss = 20 * (stylized - photo).square().mean() + losses.content
+            loss = 20 * (torch.tanh(painted) / 2 + 0.5 - photo).square().mean() + losses.content
         else:
             weight = options.style_weight * style_share(step / options.iterations, options.resume is not None)
             loss = weight * losses.style + losses.content + options.variation_weight * losses.variation
+            loss = loss + losses.saturation
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         if step % 50 == 0:
