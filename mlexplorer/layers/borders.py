@@ -67,7 +67,11 @@ def crop(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         end = [top + x[1].shape[-2], left + x[1].shape[-1]]
     if not (top < end[0] <= height and left < end[1] <= width):
         raise ModelError(f"rows {top} to {end[0]} and columns {left} to {end[1]} are not within {height} x {width}")
-    return build.op("Slice", x[0], [top, left], end, [-2, -1])
+
+    def cut(image: Tensor) -> Any:
+        return build.op("Slice", image, [top, left], end, [-2, -1])
+
+    return with_rank4(build, x[0], cut) if len(x[0].shape) > 4 else cut(x[0])
 
 
 def _edges(border: Any, field: str) -> list[tuple[int, int]]:

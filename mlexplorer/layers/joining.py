@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ def concat(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     axis = -5 if layer.params.sequenceConcat else -3
     for tensor in x:
         require_rank(tensor, -axis)
-    return _concat(build, x, axis)
+    leading = x[0].shape[:-3]
+    if axis == -5 or any(tensor.shape[:-3] != leading for tensor in x):
+        return _concat(build, x, axis)
+    images = [build.reshape(tensor, [prod(leading), *tensor.shape[-3:]]) for tensor in x]
+    y = _concat(build, images, 1)
+    return build.reshape(y, [*leading, *y.shape[1:]])
 
 
 @lowers("concatND")
@@ -61,7 +67,9 @@ def split(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     channels, parts = x[0].shape[-3], int(layer.params.nOutputs)
     if parts < 1 or channels % parts:
         raise ModelError(f"{channels} channels cannot be split into {parts} equal parts; see nOutputs")
-    return _split(build, x[0], [channels // parts] * parts, -3)
+    leading = x[0].shape[:-3]
+    images = build.reshape(x[0], [prod(leading), *x[0].shape[-3:]])
+    return [build.reshape(y, [*leading, *y.shape[1:]]) for y in _split(build, images, [channels // parts] * parts, 1)]
 
 
 @lowers("splitND")
@@ -84,7 +92,7 @@ def split_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 
 def _split(build: Builder, x: Tensor, sizes: Sequence[int], axis: int) -> Any:
     if len(sizes) == 1:
-        return x
+        return [x]
     return build.op("Split", x, list(sizes), outputs=len(sizes), axis=axis)
 
 
