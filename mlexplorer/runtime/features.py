@@ -139,17 +139,22 @@ def _encode_array(model: Model, feature: Feature, value: Any) -> Array:
             f"{type(value).__name__}"
         ) from error
     array = np.atleast_1d(array)
-    shape = feature.shape or ()
-    if shape and not feature.flexible and array.shape != shape:
-        squeezed = tuple(n for n in array.shape if n != 1) == tuple(n for n in shape if n != 1)
-        if exact or not squeezed:
-            if array.size != int(np.prod(shape)) or not squeezed:
-                raise InputError(
-                    f"input {feature.name!r} takes an array of shape {list(shape)}; an array of shape "
-                    f"{list(array.shape)} was given"
-                )
-            array = array.reshape(shape)
+    if not exact and _is_sequence(feature, array):
+        return array
+    if not feature.accepts(array.shape):
+        shape = feature.shape or ()
+        if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
+            raise InputError(
+                f"input {feature.name!r} takes an array of shape {feature.size_text}, not {list(array.shape)}"
+            )
+        array = array.reshape(shape)
     return array if exact else _rank5(feature, array)
+
+
+def _is_sequence(feature: Feature, array: Array) -> bool:
+    """Whether [Seq, Batch, C, H, W] is given where the legacy mapping describes one step: [C] or [C, H, W]."""
+    shape = feature.shape or ()
+    return array.ndim == 5 and array.shape[2:] == {1: (*shape, 1, 1), 3: shape}.get(len(shape))
 
 
 def _rank5(feature: Feature, array: Array) -> Array:

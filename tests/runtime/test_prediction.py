@@ -131,7 +131,7 @@ def test_inputs_that_do_not_fit_say_which_what_was_expected_and_what_was_given()
         mle.predict(loaded, {"z": np.ones((2, 3))})
     with pytest.raises(InputError, match=r"'x' is missing"):
         mle.predict(loaded, {})
-    with pytest.raises(InputError, match=r"'x' takes an array of shape \[2, 3\]; an array of shape \[3, 2\]"):
+    with pytest.raises(InputError, match=r"'x' takes an array of shape 2 x 3, not \[3, 2\]"):
         mle.predict(loaded, {"x": np.ones((3, 2))})
     with pytest.raises(InputError, match=r"'x' takes an array of numbers"):
         mle.predict(loaded, {"x": "seven"})

@@ -1,0 +1,219 @@
+"""The explorer as a person uses it: a real JupyterLab, keys, mouse, and what Python knows afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mlexplorer as mle
+from tests.browser.conftest import write_notebook
+from tests.browser.lab import Notebook
+from tests.browser.models import SWISH_CELL, swish_model
+
+pytestmark = pytest.mark.browser
+
+FIRST = "01-style-from-32-bits-to-1.ipynb"
+RANGE = ".mlx-controls input[type=range]"
+STAGE = ".mlx-preview .stage canvas"
+DONE = "document.querySelector('.mlx-controls .work')?.dataset.state === 'done'"
+
+
+def text(notebook: Notebook, selector: str) -> str:
+    """What a person reads there."""
+    return str(notebook.page.inner_text(selector)).strip()
+
+
+def size_shown(notebook: Notebook) -> str:
+    """The file size of the choice, in MB, as it stands on the screen."""
+    return text(notebook, ".mlx-controls .statistic.size strong")
+
+
+def pixels(notebook: Notebook) -> str:
+    """The picture on the canvas, as a data URL."""
+    return str(notebook.page.evaluate(f"document.querySelector('{STAGE}').toDataURL()"))
+
+
+@pytest.fixture(scope="module")
+def first(browser: Any, light: str) -> Iterator[Notebook]:
+    """The first notebook, all cells run, all outputs computed."""
+    notebook = Notebook(browser, light, FIRST)
+    notebook.run_all(180)
+    notebook.page.wait_for_function(f"() => {DONE}", timeout=180_000)
+    yield notebook
+    notebook.page.close()
+
+
+def test_the_notebook_runs_and_shows_every_output(first: Notebook, screenshots: Path) -> None:
+    first.page.locator(".mlx-explorer").scroll_into_view_if_needed()
+    first.page.screenshot(path=screenshots / "explorer-light.png", full_page=False)
+    assert first.faults == []
+    assert text(first, ".mlx-controls h2") == "style_mosaic.mlmodel"
+    qualities = first.page.eval_on_selector_all(
+        ".mlx-preview .strip .quality", "cells => cells.map(c => c.textContent)"
+    )
+    assert len(qualities) == 16
+    rows = first.python("[(r.scheme, r.bits, r.stage, r.quality) for r in explorer.results if r.image == 0]")
+    known = {(scheme, bits): quality for scheme, bits, stage, quality in rows if stage == "full"}
+    assert len(known) == 17
+    shown = [float(quality) for quality in qualities]
+    expected = [known[scheme, bits] for scheme in ("linear", "lookup_table") for bits in range(1, 9)]
+    assert shown == pytest.approx(expected, abs=0.06)
+    assert all(b > a for a, b in zip(shown[8:], shown[9:], strict=False)), "more bits, better pictures"
+
+
+def test_the_keyboard_moves_the_slider(first: Notebook) -> None:
+    first.page.focus(RANGE)
+    before, picture = size_shown(first), pixels(first)
+    assert first.python("explorer.bits") == 4
+    first.page.keyboard.press("ArrowLeft")
+    first.page.keyboard.press("ArrowLeft")
+    first.page.wait_for_function(f"() => document.querySelector('{STAGE}').toDataURL() !== {picture!r}")
+    assert float(size_shown(first)) < float(before)
+    assert first.python("explorer.bits") == 2
+    assert size_shown(first) == first.python("f'{explorer.plan.predicted_size(model) / 1e6:.2f}'")
+    assert "2 bit LUT" in str(first.page.get_attribute(RANGE, "aria-valuetext"))
+
+
+def test_the_mouse_moves_the_slider_and_the_scheme(first: Notebook) -> None:
+    box = first.page.locator(RANGE).bounding_box()
+    y = box["y"] + box["height"] / 2
+    first.page.mouse.move(box["x"] + box["width"] * 0.2, y)
+    first.page.mouse.down()
+    first.page.mouse.move(box["x"] + box["width"] - 2, y, steps=8)
+    first.page.mouse.up()
+    assert first.python("explorer.bits") == 8
+    first.page.click(".mlx-controls .segments label.linear")
+    assert first.python("[explorer.bits, explorer.scheme]") == [8, "linear"]
+    first.page.click(".mlx-preview .strip.lookup_table .cell:nth-child(4)")
+    assert first.python("[explorer.bits, explorer.scheme]") == [4, "lookup_table"]
+    assert text(first, ".mlx-preview .tag.after") == "4 bit LUT"
+
+
+def test_python_moves_the_slider(first: Notebook) -> None:
+    first.python("setattr(explorer, 'bits', 6)")
+    first.page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '6'")
+    first.python("setattr(explorer, 'bits', 4)")
+    first.page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '4'")
+
+
+def test_the_split_follows_keys_and_pointer(first: Notebook) -> None:
+    handle = first.page.locator(".mlx-preview .handle")
+    handle.focus()
+    first.page.keyboard.press("Home")
+    assert handle.get_attribute("aria-valuenow") == "0"
+    after = pixels(first)
+    first.page.keyboard.press("End")
+    assert handle.get_attribute("aria-valuenow") == "100"
+    assert pixels(first) != after
+    box = first.page.locator(STAGE).bounding_box()
+    first.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert abs(int(str(handle.get_attribute("aria-valuenow"))) - 50) <= 1
+
+
+def test_keys_in_the_explorer_do_not_reach_the_notebook(first: Notebook) -> None:
+    cells = "window.jupyterapp.shell.currentWidget.content.widgets.length"
+    count = first.page.evaluate(cells)
+    first.page.focus(RANGE)
+    for key in "abxdd":
+        first.page.keyboard.press(key)
+    assert first.page.evaluate(cells) == count
+
+
+def test_a_saved_file_is_read_by_coremltools(first: Notebook, folder: Path) -> None:
+    import coremltools
+
+    name = first.page.input_value(".mlx-controls .saving input")
+    assert name == "style_mosaic-4bit-lut.mlmodel"
+    first.page.click(".mlx-controls button.save")
+    first.page.wait_for_function(
+        "() => document.querySelector('.mlx-controls .saved')?.textContent.startsWith('Saved /')", timeout=60_000
+    )
+    path = folder / name
+    assert path.stat().st_size == first.python("explorer.plan.predicted_size(model)")
+    spec = coremltools.utils.load_spec(str(path))
+    depths = {
+        layer.convolution.weights.quantization.numberOfBits
+        for layer in spec.neuralNetwork.layers
+        if layer.WhichOneof("layer") == "convolution"
+    }
+    assert depths == {4}
+
+
+def test_a_layer_is_chosen_in_the_graph_and_known_everywhere(first: Notebook) -> None:
+    node = first.page.locator(".mlx-graph [role=option]", has_text="conv2").first
+    node.click()
+    chosen = first.python("explorer.layer")
+    assert chosen.startswith("conv2")
+    assert chosen in text(first, ".mlx-histogram")
+
+
+def test_the_dark_theme(browser: Any, dark: str, folder: Path, screenshots: Path) -> None:
+    write_notebook(
+        folder / "dark.ipynb", "import mlexplorer as mle\nexplorer = mle.explore(mle.samples.style(), bits=3)\nexplorer"
+    )
+    notebook = Notebook(browser, dark, "dark.ipynb")
+    notebook.run_all()
+    notebook.page.wait_for_function(f"() => {DONE}", timeout=180_000)
+    notebook.page.screenshot(path=screenshots / "explorer-dark.png")
+    assert notebook.faults == []
+    colours = notebook.page.evaluate(
+        "() => { const s = getComputedStyle(document.querySelector('.mlx-controls h2')); return s.color; }"
+    )
+    red, green, blue = (int(float(part)) for part in colours.split("(")[1].rstrip(")").split(",")[:3])
+    assert min(red, green, blue) > 150, f"text in {colours} on a dark page"
+    notebook.page.close()
+
+
+def test_a_custom_layer_is_unmistakable_clicked_and_run(
+    browser: Any, light: str, folder: Path, screenshots: Path
+) -> None:
+    mle.save(swish_model(), folder / "swish.mlmodel")
+    write_notebook(folder / "custom.ipynb", SWISH_CELL, "explorer = mle.explore(model)\nexplorer")
+    notebook = Notebook(browser, light, "custom.ipynb")
+    notebook.run_all()
+    notebook.page.wait_for_function(f"() => {DONE}", timeout=60_000)
+    custom = notebook.page.locator(".mlx-graph [role=option].custom, .mlx-graph [role=option]", has_text="Swish").first
+    assert "★" in custom.inner_text()
+    custom.click()
+    notebook.page.wait_for_function("() => document.querySelector('.mlx-graph').innerText.includes('beta')")
+    details = text(notebook, ".mlx-graph")
+    assert "Swish" in details
+    assert "1.25" in details
+    assert notebook.python("explorer.layer") == "swish"
+    assert notebook.python("[r.stage for r in explorer.results if r.scheme == 'original']") == ["full"]
+    notebook.page.screenshot(path=screenshots / "custom-layer.png")
+    assert notebook.faults == []
+    notebook.page.close()
+
+
+def test_a_missing_class_is_said_on_the_screen_and_the_rest_stays_usable(
+    browser: Any, light: str, folder: Path
+) -> None:
+    mle.save(swish_model(), folder / "swish.mlmodel")
+    write_notebook(
+        folder / "missing.ipynb",
+        "import mlexplorer as mle\nexplorer = mle.explore(mle.load('swish.mlmodel'))\nexplorer",
+    )
+    notebook = Notebook(browser, light, "missing.ipynb")
+    notebook.run_all()
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.mlx-controls .work')?.dataset.state === 'failed'", timeout=60_000
+    )
+    assert "'swish' (class 'Swish')" in text(notebook, ".mlx-controls")
+    assert float(size_shown(notebook)) >= 0
+    notebook.page.focus(RANGE)
+    notebook.page.keyboard.press("Home")
+    assert notebook.python("explorer.bits") == 1
+    assert notebook.faults == []
+    notebook.page.close()
+
+
+def test_the_check_for_errors_sees_errors(browser: Any, light: str, folder: Path) -> None:
+    write_notebook(folder / "failing.ipynb", "1 / 0")
+    notebook = Notebook(browser, light, "failing.ipynb")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        notebook.run_all()
+    notebook.page.close()
