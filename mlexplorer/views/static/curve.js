@@ -2,6 +2,7 @@
 
 const MARGIN = { left: 44, right: 16, top: 14, bottom: 40 };
 const HEIGHT = 230;
+const REACH = 24;
 
 // Round numbers within a range, about `count` of them.
 function roundTicks(low, high, count) {
@@ -31,6 +32,7 @@ function mount({ model, root, data, choose }) {
   const empty = html("p", { class: "note", hidden: true }, "Qualities appear here as the pictures are computed.");
   root.append(html("h3", {}, "Size and quality", about), chart, empty);
   let width = 0;
+  let places = [];
   const points = new Map();
   const stopWatching = watchWidth(root, (next) => { width = next; draw(); });
 
@@ -40,6 +42,16 @@ function mount({ model, root, data, choose }) {
     choose(changes);
     points.get(keyOf(model.get("scheme"), model.get("bits")))?.focus();
     return true;
+  });
+
+  // Points lie close together: a click takes the nearest one.
+  chart.addEventListener("click", (event) => {
+    const box = chart.getBoundingClientRect();
+    const distance = ({ x, y }) => Math.hypot(event.clientX - box.left - x, event.clientY - box.top - y);
+    const nearest = places.reduce((best, place) => (distance(place) < distance(best) ? place : best), { x: Infinity, y: 0 });
+    if (distance(nearest) > REACH) return;
+    choose({ scheme: nearest.scheme, bits: nearest.bits });
+    points.get(keyOf(nearest.scheme, nearest.bits)).focus({ preventScroll: true });
   });
 
   function scales() {
@@ -101,14 +113,15 @@ function mount({ model, root, data, choose }) {
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
       const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${decibels(quality.value)}`;
       const mark = svg(
-        "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})`, onclick: () => choose({ scheme, bits }) },
-        svg("title", {}, words), svg("circle", { class: "target", r: 14 }), svg("circle", { class: "ring", r: 8.5 }),
+        "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})` },
+        svg("title", {}, words), svg("circle", { class: "ring", r: 8.5 }),
         above ? svg("circle", { class: "dot", r: 4.5 }) : svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
         svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, String(bits)),
       );
       points.set(keyOf(scheme, bits), mark);
       return mark;
     });
+    places.push(...known.map(({ bits, x, y }) => ({ scheme, bits, x, y })));
     return svg("g", { class: scheme }, line, ...marks);
   }
 
@@ -118,6 +131,7 @@ function mount({ model, root, data, choose }) {
     chart.toggleAttribute("hidden", !ready);
     if (!ready) return;
     points.clear();
+    places = [];
     chart.setAttribute("width", width);
     const scale = scales();
     const held = chart.contains(document.activeElement);

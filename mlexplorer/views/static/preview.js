@@ -26,14 +26,26 @@ function labelTable(title, own, other) {
   const rows = own.labels.map(([label, probability], rank) => {
     const moved = other && other.labels[rank]?.[0] !== label;
     return html(
-      "tr", { class: moved ? "moved" : "" },
-      html("td", { class: "rank" }, String(rank + 1)),
+      "tr", { class: moved ? "moved" : "", style: `--share:${(probability * 100).toFixed(1)}%` },
       html("td", {}, label, moved ? html("em", {}, known.has(label) ? " moved" : " new") : null),
-      html("td", { class: "meter" }, html("i", { style: `width:${Math.round(probability * 100)}%` })),
       html("td", { class: "number" }, `${(probability * 100).toFixed(1)} %`),
     );
   });
   return html("table", { class: "labels" }, html("caption", {}, title), html("tbody", {}, rows));
+}
+
+// The values of an array as a line, in a canvas of the filmstrip.
+function drawValues(context, width, height, values, colour) {
+  const finite = values.filter(Number.isFinite);
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  context.setTransform(context.canvas.width / width, 0, 0, context.canvas.height / height, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.strokeStyle = colour;
+  context.beginPath();
+  values.forEach((value, index) => {
+    context.lineTo(2 + (index / Math.max(1, values.length - 1)) * (width - 4), height - 3 - ((value - low) / (high - low || 1)) * (height - 6));
+  });
+  context.stroke();
 }
 
 function valuePlot(before, after) {
@@ -196,6 +208,7 @@ function mount({ model, root, data, choose }) {
     stage.handle.style.left = `${split * 100}%`;
     stage.handle.setAttribute("aria-valuenow", Math.round(split * 100));
     stage.handle.setAttribute("aria-valuetext", `${Math.round(split * 100)} % original`);
+    stage.handle.hidden = stage.after.hidden = !(before && after);
     stage.before.style.opacity = split < 0.12 ? 0 : 1;
     stage.after.style.opacity = split > 0.88 ? 0 : 1;
     if (!largest?.bitmap || !width) return;
@@ -233,22 +246,23 @@ function mount({ model, root, data, choose }) {
       cell.drawn = output;
       cell.width = thumbWidth;
       const words = !output ? "" : output.scheme === "original" ? "" : decibels(output.exact ? Infinity : output.quality);
-      cell.caption.textContent = output?.scheme === "original" ? `${output.metric} in dB` : words.replace(" dB", "");
+      cell.caption.textContent = output?.scheme === "original" ? output.metric : words.replace(" dB", "");
       cell.element.classList.toggle("coarse", output?.stage === "coarse");
       cell.element.setAttribute("aria-label", output ? `${depthName(output.scheme, output.bits)}${words && `, ${words}`}` : depthName(cell.scheme, cell.bits));
       cell.element.title = words ? `${output.metric} ${words}` : "";
       cell.face.textContent = output?.labels ? output.labels[0]?.[0] ?? "" : "";
-      cell.canvas.hidden = !output?.bitmap;
-      if (output?.bitmap && thumbWidth) {
-        const height = Math.min(thumbWidth * 1.2, (thumbWidth * output.height) / output.width);
-        cell.canvas.style.height = `${height}px`;
-        const context = fill(cell.canvas, thumbWidth, height);
-        context.drawImage(output.bitmap, 0, 0, cell.canvas.width, cell.canvas.height);
-      }
+      cell.canvas.hidden = !output?.bitmap && !output?.values;
+      if (cell.canvas.hidden || !thumbWidth) continue;
+      const height = output.bitmap ? Math.min(thumbWidth * 1.2, (thumbWidth * output.height) / output.width) : thumbWidth / 2;
+      film.element.style.setProperty("--mlx-thumb", `${height}px`);
+      const context = fill(cell.canvas, thumbWidth, height);
+      if (output.bitmap) context.drawImage(output.bitmap, 0, 0, cell.canvas.width, cell.canvas.height);
+      else drawValues(context, thumbWidth, height, output.values, getComputedStyle(cell.element).color);
     }
   }
 
   function drawOther(before, after, name) {
+    other.dataset.shows = before.shows;
     if (before.shows === "labels") {
       other.replaceChildren(labelTable(depthName("original", before.bits), before, null), after ? labelTable(name, after, before) : "");
     } else {
@@ -260,7 +274,7 @@ function mount({ model, root, data, choose }) {
     const thumbnail = data.inputs?.addresses[model.get("image")];
     notice.hidden = Boolean(before) && !data.notice;
     notice.textContent = data.notice || "The first pictures are being computed …";
-    notice.style.backgroundImage = thumbnail && !before ? `url("${thumbnail}")` : "";
+    notice.style.backgroundImage = thumbnail && !before && !data.notice ? `url("${thumbnail}")` : "";
     notice.classList.toggle("wrong", Boolean(data.notice));
   }
 
