@@ -160,6 +160,13 @@ class Notebook:
         assert reply["error"] is None, reply["error"]
         return json.loads(reply["text"])
 
+    def knows(self, expression: str, value: Any, seconds: float = 10) -> None:
+        """Assert that a Python expression gets this value; the page sends what changed with a delay."""
+        deadline = time.monotonic() + seconds
+        while (known := self.python(expression)) != value and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert known == value, f"{expression} is {known!r}"
+
     def _until(self, condition: str, seconds: float = 60) -> None:
         self.page.wait_for_function(f"() => {condition}", timeout=seconds * 1000)
 

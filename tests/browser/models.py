@@ -48,7 +48,11 @@ def swish_model() -> mle.Model:
         outputs, inputs = channels
         params = add(
             *(network, "convolution", source, target, name),
-            **{"outputChannels": outputs, "kernelChannels": inputs, "nGroups": 1, "kernelSize": [3, 3], "same": {}},
+            outputChannels=outputs,
+            kernelChannels=inputs,
+            nGroups=1,
+            kernelSize=[3, 3],
+            same={},
         )
         write_floats(params.weights, rng.normal(0.1, 0.12, outputs * inputs * 9).astype(np.float32))
     return mle.load(model)

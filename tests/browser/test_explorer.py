@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,18 +62,18 @@ def test_the_notebook_runs_and_shows_every_output(first: Notebook, screenshots: 
     shown = [float(quality) for quality in qualities]
     expected = [known[scheme, bits] for scheme in ("linear", "lookup_table") for bits in range(1, 9)]
     assert shown == pytest.approx(expected, abs=0.06)
-    assert all(b > a for a, b in zip(shown[8:], shown[9:], strict=False)), "more bits, better pictures"
+    assert all(b > a for a, b in itertools.pairwise(shown[8:])), "more bits, better pictures"
 
 
 def test_the_keyboard_moves_the_slider(first: Notebook) -> None:
     first.page.focus(RANGE)
     before, picture = size_shown(first), pixels(first)
-    assert first.python("explorer.bits") == 4
+    first.knows("explorer.bits", 4)
     first.page.keyboard.press("ArrowLeft")
     first.page.keyboard.press("ArrowLeft")
     first.page.wait_for_function(f"() => document.querySelector('{STAGE}').toDataURL() !== {picture!r}")
     assert float(size_shown(first)) < float(before)
-    assert first.python("explorer.bits") == 2
+    first.knows("explorer.bits", 2)
     assert size_shown(first) == first.python("f'{explorer.plan.predicted_size(model) / 1e6:.2f}'")
     assert "2 bit LUT" in str(first.page.get_attribute(RANGE, "aria-valuetext"))
 
@@ -84,11 +85,11 @@ def test_the_mouse_moves_the_slider_and_the_scheme(first: Notebook) -> None:
     first.page.mouse.down()
     first.page.mouse.move(box["x"] + box["width"] - 2, y, steps=8)
     first.page.mouse.up()
-    assert first.python("explorer.bits") == 8
+    first.knows("explorer.bits", 8)
     first.page.click(".mlx-controls .segments label.linear")
-    assert first.python("[explorer.bits, explorer.scheme]") == [8, "linear"]
+    first.knows("[explorer.bits, explorer.scheme]", [8, "linear"])
     first.page.click(".mlx-preview .strip.lookup_table .cell:nth-child(4)")
-    assert first.python("[explorer.bits, explorer.scheme]") == [4, "lookup_table"]
+    first.knows("[explorer.bits, explorer.scheme]", [4, "lookup_table"])
     assert text(first, ".mlx-preview .tag.after") == "4 bit LUT"
 
 
@@ -145,8 +146,8 @@ def test_a_saved_file_is_read_by_coremltools(first: Notebook, folder: Path) -> N
 def test_a_layer_is_chosen_in_the_graph_and_known_everywhere(first: Notebook) -> None:
     node = first.page.locator(".mlx-graph [role=option]", has_text="conv2").first
     node.click()
+    first.knows("explorer.layer.startswith('conv2')", True)
     chosen = first.python("explorer.layer")
-    assert chosen.startswith("conv2")
     assert chosen in text(first, ".mlx-histogram")
 
 
@@ -175,15 +176,15 @@ def test_a_custom_layer_is_unmistakable_clicked_and_run(
     notebook = Notebook(browser, light, "custom.ipynb")
     notebook.run_all()
     notebook.page.wait_for_function(f"() => {DONE}", timeout=60_000)
-    custom = notebook.page.locator(".mlx-graph [role=option].custom, .mlx-graph [role=option]", has_text="Swish").first
-    assert "★" in custom.inner_text()
+    custom = notebook.page.locator(".mlx-graph [role=option]", has_text="Swish")
+    assert "★" in str(custom.text_content())
     custom.click()
     notebook.page.wait_for_function("() => document.querySelector('.mlx-graph').innerText.includes('beta')")
     details = text(notebook, ".mlx-graph")
     assert "Swish" in details
     assert "1.25" in details
-    assert notebook.python("explorer.layer") == "swish"
-    assert notebook.python("[r.stage for r in explorer.results if r.scheme == 'original']") == ["full"]
+    notebook.knows("explorer.layer", "swish")
+    notebook.knows("[r.stage for r in explorer.results if r.scheme == 'original']", ["full"])
     notebook.page.screenshot(path=screenshots / "custom-layer.png")
     assert notebook.faults == []
     notebook.page.close()
@@ -206,7 +207,7 @@ def test_a_missing_class_is_said_on_the_screen_and_the_rest_stays_usable(
     assert float(size_shown(notebook)) >= 0
     notebook.page.focus(RANGE)
     notebook.page.keyboard.press("Home")
-    assert notebook.python("explorer.bits") == 1
+    notebook.knows("explorer.bits", 1)
     assert notebook.faults == []
     notebook.page.close()
 
