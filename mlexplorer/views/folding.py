@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlexplorer.graph import Graph
+from mlexplorer.graph import Graph, Node
 from mlexplorer.views.families import family
 from mlexplorer.views.repeats import Repeat, Repeats
 from mlexplorer.views.wires import wires
@@ -94,6 +94,11 @@ def _walk(items: Sequence[Box | Frame]) -> Iterator[Box | Frame]:
 
 UNFOLDED = "*"
 """As a member of `opened`: nothing is folded at all."""
+
+
+def main_node(nodes: Sequence[Node]) -> Node:
+    """The layer that a chain is named after: the one with the most weights, the first where none has any."""
+    return max(nodes, key=lambda node: sum(weight.count for weight in node.weights))
 
 
 def fold(graph: Graph, opened: Collection[str] = ()) -> Folded:
@@ -285,7 +290,7 @@ class _Region:
         if key not in self.folder.opened:
             return self._drawn("chain", copies, offsets, key)
         boxes = [self._drawn("layer", [(chain[k],) for chain in copies], offsets) for k in range(len(first))]
-        return Frame(key, "chain", tuple(boxes), key, True, title=self.folder.nodes[first[0]].name)
+        return Frame(key, "chain", tuple(boxes), key, True, title=main_node([self.folder.nodes[i] for i in first]).name)
 
     def _drawn(
         self, kind: Literal["layer", "chain"], copies: list[tuple[int, ...]], offsets: list[_Offset], fold: str = ""

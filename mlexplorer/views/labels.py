@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlexplorer.graph import Graph, Node
 from mlexplorer.views.families import family
-from mlexplorer.views.folding import Box, Frame
+from mlexplorer.views.folding import Box, Frame, main_node
 
 STAR = "★"
 LONGEST_TITLE = 26
@@ -35,14 +35,15 @@ def box_label(graph: Graph, box: Box, features: Mapping[str, str] | None = None)
     if first.custom is not None:
         title = f"{STAR} {clean(first.custom.className) or 'custom'}"
         return Label(shorten(title, LONGEST_TITLE), shorten(first.name, LONGEST_CAPTION), tooltip, "custom")
-    name = first.name or type_name(first)
-    colour = next((family(node.type) for node in nodes if node.weights), family(first.type))
+    main = main_node(nodes)
+    name = main.name or type_name(main)
+    colour = family(main.type)
     caption = _types(nodes)
     return Label(shorten(name, LONGEST_TITLE), caption if caption != name else "", tooltip, colour)
 
 
 def frame_title(frame: Frame) -> str:
-    """What a frame says: "× 5", "2 of 5", a chain's first layer, a nested network's name."""
+    """What a frame says: "× 5", "2 of 5", a chain's main layer, a nested network's name."""
     if frame.kind == "repeat":
         return f"× {frame.count}{' side by side' if frame.parallel else ''}"
     if frame.kind == "copy":
