@@ -5,13 +5,13 @@ const TALLEST = 520;
 
 async function decode(content, buffers) {
   if (content.shows === "picture") {
-    return createImageBitmap(new Blob([buffers[0]], { type: "image/webp" }));
+    const file = new Blob([buffers[0]], { type: "image/webp" });
+    return { bitmap: await createImageBitmap(file), address: URL.createObjectURL(file) };
   }
-  if (content.shows === "values") return new Float32Array(copyBytes(buffers[0]));
-  return null;
+  return content.shows === "values" ? { values: new Float32Array(copyBytes(buffers[0])) } : {};
 }
 
-// Draws a picture over a whole canvas that is as large as its element in device pixels.
+// Makes a canvas as large as its element is in device pixels.
 function fill(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
   const size = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
@@ -34,33 +34,32 @@ function labelTable(title, own, other) {
   return html("table", { class: "labels" }, html("caption", {}, title), html("tbody", {}, rows));
 }
 
-// The values of an array as a line, in a canvas of the filmstrip.
-function drawValues(context, width, height, values, colour) {
-  const finite = values.filter(Number.isFinite);
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  context.setTransform(context.canvas.width / width, 0, 0, context.canvas.height / height, 0, 0);
-  context.clearRect(0, 0, width, height);
-  context.strokeStyle = colour;
-  context.beginPath();
-  values.forEach((value, index) => {
-    context.lineTo(2 + (index / Math.max(1, values.length - 1)) * (width - 4), height - 3 - ((value - low) / (high - low || 1)) * (height - 6));
-  });
-  context.stroke();
+// The values of an array as a line within a box.
+function valueLine(values, width, height, low, high, className) {
+  const x = (index) => (values.length > 1 ? (index / (values.length - 1)) * width : width / 2);
+  const y = (value) => height - 4 - ((value - low) / (high - low || 1)) * (height - 8);
+  const points = [...values].map((value, index) => `${x(index).toFixed(1)},${y(Number.isFinite(value) ? value : low).toFixed(1)}`);
+  return svg("polyline", { points: points.join(" "), class: className, "vector-effect": "non-scaling-stroke" });
+}
+
+const extent = (values) => [Math.min(...values.filter(Number.isFinite)), Math.max(...values.filter(Number.isFinite))];
+
+// What a cell of the filmstrip shows. Pictures are images and not canvases, each of which would be a layer to compose.
+function thumbnail(output) {
+  if (output?.bitmap) return html("img", { src: output.address, alt: "", draggable: "false" });
+  if (output?.values) {
+    return svg("svg", { viewBox: "0 0 60 30", preserveAspectRatio: "none" }, valueLine(output.values, 60, 30, ...extent(output.values), "line"));
+  }
+  return html("span", { class: "face" }, output?.labels?.[0]?.[0] ?? "");
 }
 
 function valuePlot(before, after) {
   const [width, height] = [600, 180];
-  const all = [...before.values, ...(after?.values ?? [])].filter(Number.isFinite);
-  const [low, high] = [Math.min(...all), Math.max(...all)];
-  const line = (values, className) => {
-    const x = (index) => (values.length > 1 ? (index / (values.length - 1)) * width : width / 2);
-    const y = (value) => height - 4 - ((value - low) / (high - low || 1)) * (height - 8);
-    const points = [...values].map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`);
-    return svg("polyline", { points: points.join(" "), class: className, "vector-effect": "non-scaling-stroke" });
-  };
+  const range = extent([...before.values, ...(after?.values ?? [])]);
   return svg(
     "svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": "The output's values" },
-    line(before.values, "before"), after ? line(after.values, "after") : "",
+    valueLine(before.values, width, height, ...range, "before"),
+    after ? valueLine(after.values, width, height, ...range, "after") : "",
   );
 }
 
@@ -118,8 +117,7 @@ function splitStage(redraw) {
 function filmstrip(choose, original) {
   const cells = new Map();
   const cell = (scheme, bits) => {
-    const canvas = html("canvas", {});
-    const face = html("span", { class: "face" });
+    const frame = html("span", { class: "frame" });
     const caption = html("span", { class: "quality" });
     const isOriginal = scheme === "original";
     const element = html(
@@ -128,10 +126,10 @@ function filmstrip(choose, original) {
         class: `cell ${scheme}`, type: isOriginal ? "button" : null, role: isOriginal ? null : "radio", tabindex: "-1",
         onclick: isOriginal ? original : () => choose({ scheme, bits }),
       },
-      html("span", { class: "frame" }, canvas, face), caption,
+      frame, caption,
     );
     if (isOriginal) element.tabIndex = 0;
-    cells.set(keyOf(scheme, bits), { element, canvas, face, caption, scheme, bits, drawn: null });
+    cells.set(keyOf(scheme, bits), { element, frame, caption, scheme, bits, drawn: undefined });
     return element;
   };
   const first = html("div", { class: "first" }, html("span", { class: "head" }, "original"), cell("original", 0));
@@ -190,12 +188,8 @@ function mount({ model, root, data, choose }) {
   });
 
   let width = 0;
-  let thumbWidth = 0;
   let shownInputs = null;
-  const stopWatching = [
-    watchWidth(stage.element.parentElement, (next) => { width = next; repaint(null); }),
-    watchWidth(film.cells.get("original").element, (next) => { thumbWidth = next; repaint(null); }),
-  ];
+  const stopWatching = watchWidth(stage.element.parentElement, (next) => { width = next; repaint(null); });
 
   const outputs = () => data.outputs.get(model.get("image")) ?? new Map();
   const chosen = () => outputs().get(keyOf(model.get("scheme"), model.get("bits")));
@@ -242,22 +236,15 @@ function mount({ model, root, data, choose }) {
         cell.element.setAttribute("aria-checked", String(on));
         cell.element.tabIndex = on ? 0 : -1;
       }
-      if (cell.drawn === output && cell.width === thumbWidth) continue;
+      if (cell.drawn === output) continue;
       cell.drawn = output;
-      cell.width = thumbWidth;
       const words = !output ? "" : output.scheme === "original" ? "" : decibels(output.exact ? Infinity : output.quality);
       cell.caption.textContent = output?.scheme === "original" ? output.metric : words.replace(" dB", "");
       cell.element.classList.toggle("coarse", output?.stage === "coarse");
       cell.element.setAttribute("aria-label", output ? `${depthName(output.scheme, output.bits)}${words && `, ${words}`}` : depthName(cell.scheme, cell.bits));
       cell.element.title = words ? `${output.metric} ${words}` : "";
-      cell.face.textContent = output?.labels ? output.labels[0]?.[0] ?? "" : "";
-      cell.canvas.hidden = !output?.bitmap && !output?.values;
-      if (cell.canvas.hidden || !thumbWidth) continue;
-      const height = output.bitmap ? Math.min(thumbWidth * 1.2, (thumbWidth * output.height) / output.width) : thumbWidth / 2;
-      film.element.style.setProperty("--mlx-thumb", `${height}px`);
-      const context = fill(cell.canvas, thumbWidth, height);
-      if (output.bitmap) context.drawImage(output.bitmap, 0, 0, cell.canvas.width, cell.canvas.height);
-      else drawValues(context, thumbWidth, height, output.values, getComputedStyle(cell.element).color);
+      cell.frame.replaceChildren(thumbnail(output));
+      if (cell.scheme === "original" && output?.bitmap) film.element.style.setProperty("--mlx-ratio", `${output.width} / ${output.height}`);
     }
   }
 
@@ -305,7 +292,7 @@ function mount({ model, root, data, choose }) {
     drawFilm();
   }
 
-  return { repaint, destroy: () => stopWatching.forEach((stop) => stop()) };
+  return { repaint, destroy: stopWatching };
 }
 
 export default defineView("preview", {
@@ -324,8 +311,8 @@ export default defineView("preview", {
       const old = outputs.get(key);
       if (old?.stage === "full" && content.stage !== "full") return;
       old?.bitmap?.close();
-      const kind = content.shows === "picture" ? { bitmap: decoded } : { values: decoded };
-      outputs.set(key, { ...content, ...kind });
+      if (old?.address) URL.revokeObjectURL(old.address);
+      outputs.set(key, { ...content, ...decoded });
     }
   },
   mount,
