@@ -32,7 +32,8 @@ BAKED_ELEMENTS = 64
 _TRUTH = 1e-6
 _ALWAYS = 1 << 62
 _NESTED = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
-_RUN_HERE = frozenset({"custom", "branch", "loop", "loopBreak", "loopContinue"})
+RUN_HERE = frozenset({"custom", "branch", "loop", "loopBreak", "loopContinue"})
+"""Layer types that the walk through a network runs itself."""
 
 
 class _LoopBreak(Exception):
@@ -132,9 +133,7 @@ class Program:
 
     def _check(self) -> None:
         nodes = [node for network in self._networks.values() for node in network]
-        unknown = [
-            n for n in nodes if n.type not in LOWERINGS and n.type not in EVALUATIONS and n.type not in _RUN_HERE
-        ]
+        unknown = [n for n in nodes if n.type not in LOWERINGS and n.type not in EVALUATIONS and n.type not in RUN_HERE]
         if unknown:
             names = ", ".join(f"{node.name!r} ({node.type})" for node in unknown[:20])
             raise UnsupportedError(f"these layers cannot be run yet: {names}")

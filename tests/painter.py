@@ -1,0 +1,68 @@
+"""A small network from pictures to pictures, and one from pictures to class labels, to sweep and to explore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import mlexplorer as mle
+from mlexplorer import spec
+from mlexplorer.spec.weight_params import write_floats
+
+RGB = 20
+KERNEL = 3
+
+
+def painter(*, sizes: str = "range", classes: int = 0) -> mle.Model:
+    """One 3x3 convolution of an RGB picture: to a blurred picture, or to the means of `classes` channels as a classifier.
+
+    `sizes` is "range" (16 to 640 pixels a side), "listed" (48x32, 30x20 and 20x30) or "fixed" (48x32).
+    """
+    model = spec.Model(specificationVersion=4)
+    image = _image(model.description.input.add(name="photo"))
+    if sizes == "range":
+        for side in (image.imageSizeRange.widthRange, image.imageSizeRange.heightRange):
+            side.lowerBound, side.upperBound = 16, 640
+    elif sizes == "listed":
+        for width, height in ((30, 20), (20, 30)):
+            image.enumeratedSizes.sizes.add(width=width, height=height)
+    network = model.neuralNetworkClassifier if classes else model.neuralNetwork
+    layer = network.layers.add(name="brush", input=["photo"], output=["painted"])
+    _convolution(layer.convolution, classes or 3)
+    if not classes:
+        _image(model.description.output.add(name="painted"))
+        return mle.load(model)
+    pool = network.layers.add(name="mean", input=["painted"], output=["means"])
+    pool.pooling.type = 1
+    pool.pooling.globalPooling = True
+    network.layers.add(name="probabilities", input=["means"], output=["chances"]).softmax.SetInParent()
+    network.stringClassLabels.vector.extend(f"class {index}" for index in range(classes))
+    model.description.predictedFeatureName, model.description.predictedProbabilitiesName = "label", "chances"
+    model.description.output.add(name="label").type.stringType.SetInParent()
+    model.description.output.add(name="chances").type.dictionaryType.stringKeyType.SetInParent()
+    return mle.load(model)
+
+
+def photo(width: int = 60, height: int = 40, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Smooth colours, [height, width, 3] uint8."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / 7 + seed), np.cos(y / 5), np.sin((x + y) / 9)]
+    return (127 + 90 * np.stack(waves, -1)).astype(np.uint8)
+
+
+def _image(feature: Any) -> Any:
+    image = feature.type.imageType
+    image.width, image.height, image.colorSpace = 48, 32, RGB
+    return image
+
+
+def _convolution(params: Any, channels: int) -> None:
+    params.outputChannels, params.kernelChannels, params.nGroups = channels, 3, 1
+    params.kernelSize.extend((KERNEL, KERNEL))
+    params.same.SetInParent()
+    weights = np.random.default_rng(7).normal(0, 0.04, (channels, 3, KERNEL, KERNEL))
+    weights[np.arange(channels), np.arange(channels) % 3, 1, 1] += 0.6
+    write_floats(params.weights, weights.astype(np.float32).reshape(-1))
+    params.hasBias = True
+    write_floats(params.bias, np.linspace(2, 20, channels, dtype=np.float32))

@@ -1,0 +1,40 @@
+"""`python -m mlexplorer`: what it puts where, and what it says when it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mlexplorer import samples
+from mlexplorer.__main__ import main, prepare
+from mlexplorer.errors import InputError
+
+
+def test_the_first_notebook_is_copied_and_never_overwritten(tmp_path: Path) -> None:
+    notebook = prepare(tmp_path / "new")
+    assert notebook.name.startswith("01-")
+    nbformat.validate(nbformat.read(notebook, as_version=4))
+    notebook.write_text("mine")
+    assert prepare(tmp_path / "new").read_text() == "mine"
+
+
+def test_a_model_gets_a_notebook_that_explores_it(tmp_path: Path) -> None:
+    model = samples.FOLDER / "style_mosaic.mlmodel"
+    notebook = prepare(tmp_path, model, samples.FOLDER)
+    cells = nbformat.read(notebook, as_version=4).cells
+    nbformat.validate(nbformat.read(notebook, as_version=4))
+    assert f"mle.load({str(model)!r})" in cells[0].source
+    assert f"images={str(samples.FOLDER)!r}" in cells[0].source
+
+
+def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match=r"absent\.mlmodel"):
+        prepare(tmp_path, tmp_path / "absent.mlmodel")
+    assert main([str(tmp_path / "absent.mlmodel"), "--folder", str(tmp_path)]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(InputError, match="another --folder"):
+        prepare(blocked)

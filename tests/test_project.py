@@ -1,0 +1,49 @@
+"""What holds the project together: versions, names, light imports, every layer type."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import mlexplorer as mle
+from mlexplorer import spec
+from mlexplorer.layers import EVALUATIONS, LOWERINGS
+from mlexplorer.runtime.program import RUN_HERE
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("IPython", "anywidget", "graphviz", "ipywidgets", "matplotlib", "onnx", "onnxruntime", "sklearn", "torch")
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest
+    assert newest[1] == mle.__version__
+    assert f'version = "{mle.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    assert mle.__all__ == sorted(mle.__all__)
+    for name in mle.__all__:
+        assert getattr(mle, name).__doc__, name
+
+
+def test_importing_is_light() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import mlexplorer; seconds = time.perf_counter() - start;"
+        "mlexplorer.load, mlexplorer.quantize, mlexplorer.samples;"
+        f"import json; print(json.dumps([seconds, [m for m in {HEAVY!r} if m in sys.modules]]))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    seconds, imported = json.loads(output)
+    assert seconds < 1
+    assert imported == []
+
+
+def test_every_layer_type_of_the_specification_can_run() -> None:
+    types = {field.name for field in spec.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
+    assert len(types) == 158
+    assert types - set(LOWERINGS) - set(EVALUATIONS) - RUN_HERE == set()
+    assert set(LOWERINGS) | set(EVALUATIONS) <= types

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mlexplorer as mle
+from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
+from mlexplorer.sweep import ORIGINAL, Row, Runs, fit, input_feature, read_inputs, sizes, sweep
+from tests.checks import one_layer_model
+from tests.painter import painter, photo
+
+DEPTHS = [(scheme, bits) for scheme in ("linear", "lookup_table") for bits in range(1, 9)]
+
+
+def full(rows: list[Row]) -> dict[tuple[str, int], Row]:
+    return {row.key: row for row in rows if row.stage == "full"}
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return list(sweep(painter(), photo()))
+
+
+def test_sizes_come_first_then_coarse_pictures_then_full_ones(rows: list[Row]) -> None:
+    assert [row.stage for row in rows] == ["size"] * 17 + ["coarse"] * 17 + ["full"] * 17
+    for start in (0, 17, 34):
+        assert rows[start].key == (ORIGINAL, 32)
+        assert [row.key for row in rows[start + 1 : start + 4]] == [("linear", 4), ("lookup_table", 4), ("linear", 5)]
+        assert sorted(row.key for row in rows[start + 1 : start + 17]) == DEPTHS
+
+
+def test_sizes_are_those_of_the_saved_files(rows: list[Row], tmp_path: Path) -> None:
+    for row in rows[:17]:
+        model = painter()
+        if row.scheme != ORIGINAL:
+            model = mle.quantize(model, {"linear": mle.Linear, "lookup_table": mle.LookupTable}[row.scheme](row.bits))
+        mle.save(model, tmp_path / "model.mlmodel")
+        assert (tmp_path / "model.mlmodel").stat().st_size == row.nbytes
+
+
+def test_pictures_are_the_quantized_models_predictions_and_their_psnr(rows: list[Row]) -> None:
+    found = full(rows)
+    small = mle.quantize(painter(), mle.LookupTable(bits=3))
+    painted = np.asarray(mle.predict(small, {"photo": photo()})["painted"])
+    np.testing.assert_array_equal(found["lookup_table", 3].output, painted)
+    original = found[ORIGINAL, 32].output.astype(float)
+    for key in DEPTHS:
+        error = np.mean((original - found[key].output.astype(float)) ** 2)
+        expected = 10 * math.log10(255**2 / error) if error else math.inf
+        assert found[key].quality == pytest.approx(expected)
+        assert found[key].metric == "PSNR"
+    assert found["linear", 8].quality > found["linear", 4].quality > found["linear", 1].quality  # type: ignore[operator]
+
+
+def test_coarse_pictures_have_a_quarter_of_the_pixels(rows: list[Row]) -> None:
+    assert {row.output.shape for row in rows if row.stage == "coarse"} == {(20, 28, 3)} | {(20, 32, 3)} & {
+        rows[17].output.shape
+    } or rows[17].output.shape[0] == 20
+    assert {row.output.shape for row in rows if row.stage == "full"} == {(40, 60, 3)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given", "expected"),
+    [
+        ("range", (960, 640), (480, 320)),
+        ("range", (61, 41), (60, 40)),
+        ("range", (300, 9), (300, 16)),
+        ("listed", (900, 600), (48, 32)),
+        ("listed", (200, 310), (20, 30)),
+        ("fixed", (500, 500), (48, 32)),
+    ],
+)
+def test_pictures_are_fitted_to_what_the_model_accepts(
+    sizes: str, given: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    feature = input_feature(painter(sizes=sizes))
+    fitted = fit(Image.new("RGB", given), feature)
+    assert fitted.size == expected
+    assert feature.accepts_size(*fitted.size)
+
+
+def test_a_fixed_size_is_swept_in_full_only() -> None:
+    assert {row.stage for row in sweep(painter(sizes="fixed"), photo(), bits=[2])} == {"size", "full"}
+
+
+def test_classifiers_keep_their_five_best_labels() -> None:
+    found = full(list(sweep(painter(classes=7, sizes="fixed"), photo(), bits=[8, 1])))
+    best = found[ORIGINAL, 32].output
+    probabilities = mle.predict(painter(classes=7), {"photo": fit(Image.fromarray(photo()), input_feature(painter()))})
+    assert len(best) == 5
+    assert best[0][0] == probabilities["label"]
+    assert [p for _, p in best] == sorted((p for _, p in best), reverse=True)
+    assert found["linear", 8].metric == "SNR"
+    assert found["linear", 8].quality > found["linear", 1].quality  # type: ignore[operator]
+
+
+def test_models_of_arrays_take_arrays() -> None:
+    weights = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    model = one_layer_model(
+        "innerProduct", {"inputChannels": 3, "outputChannels": 5}, [(2, 3)], weights={"weights": weights}
+    )
+    values = np.random.default_rng(2).normal(size=(2, 3)).astype(np.float32)
+    found = full(list(sweep(model, values, schemes=["linear"], bits=[8, 2])))
+    np.testing.assert_allclose(found[ORIGINAL, 32].output, values @ weights.T, rtol=1e-5)
+    assert found["linear", 8].quality > found["linear", 2].quality  # type: ignore[operator]
+    with pytest.raises(InputError, match=r"an array of shape \[2, 3\], not a picture"):
+        list(sweep(model, "photo.jpg", bits=[4]))
+
+
+def test_what_cannot_run_still_has_sizes() -> None:
+    model = painter()
+    layer = model.spec.neuralNetwork.layers.add(name="swirl", input=["painted"], output=["swirled"])
+    layer.custom.className = "Swirl"
+    rows = sweep(mle.load(model.spec), photo())
+    assert [next(rows).stage for _ in range(17)] == ["size"] * 17
+    with pytest.raises(CustomLayerError, match="Swirl"):
+        next(rows)
+
+
+def test_models_without_weights_to_quantize_have_the_original_size() -> None:
+    from mlexplorer import spec
+
+    rows = sizes(mle.load(spec.Model(specificationVersion=1, glmRegressor={})))
+    assert next(rows).key == (ORIGINAL, 32)
+    with pytest.raises(UnsupportedError, match="glmRegressor"):
+        next(rows)
+
+
+def test_unreadable_pictures_are_named_and_the_others_used(tmp_path: Path) -> None:
+    Image.fromarray(photo()).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("not a picture")
+    pictures, faults = read_inputs(painter(), tmp_path)
+    assert [name for name, _ in pictures] == ["good"]
+    assert len(faults) == 1
+    assert "bad.png" in faults[0]
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(InputError, match=r"bad\.png"):
+        read_inputs(painter(), tmp_path)
+
+
+def test_done_steps_are_left_out_and_the_chosen_depth_comes_first() -> None:
+    runs = Runs(painter(), read_inputs(painter(), [photo(), photo(seed=3)])[0])
+    steps = runs.steps(1, start=("linear", 7))
+    assert [(step.stage, step.key) for step in steps[:2]] == [("coarse", (ORIGINAL, 32)), ("coarse", ("linear", 7))]
+    assert {step.image for step in steps} == {1}
+    rest = runs.steps(1, done=[step for step in steps if step.key == ("linear", 7) and step.stage == "full"])
+    assert len(rest) == len(steps) - 2, "neither the full picture nor the coarse one that it replaces"
+    assert runs.steps(1, done=steps) == []
+
+
+def test_a_step_can_be_cancelled_from_another_thread() -> None:
+    runs = Runs(painter(), read_inputs(painter(), photo())[0])
+    step = runs.steps(0)[-1]
+    predict = mle.Predictor.predict
+
+    def predict_slowly(self: mle.Predictor, *arguments: object) -> object:
+        canceller = threading.Thread(target=runs.cancel)
+        canceller.start()
+        canceller.join()
+        return predict(self, *arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mle.Predictor, "predict", predict_slowly)
+        with pytest.raises(Cancelled):
+            runs.row(step)
+    assert runs.row(step).quality is not None, "the next step runs again"
+
+
+def test_unknown_schemes_are_refused() -> None:
+    with pytest.raises(InputError, match="'octree'"):
+        list(sweep(painter(), photo(), schemes=["octree"]))
