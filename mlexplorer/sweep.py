@@ -39,6 +39,7 @@ LONG_SIDE = 480
 """The long side in pixels of what a model of flexible size is given."""
 _COARSE_SIDE = 0.5
 _STEP = 4
+_PROPORTIONS_COUNT = 4.0
 _TOP = 5
 
 
@@ -266,7 +267,8 @@ def _nearest_size(feature: Feature, size: tuple[int, int]) -> tuple[int, int]:
     listed = [sides for sides in (feature.shape, *feature.flexible) if sides and not isinstance(sides, SizeRange)]
 
     def distance(sides: tuple[int, ...]) -> float:
-        return sum(abs(math.log(side / goal)) for side, goal in zip(sides, size, strict=True))
+        wide, high = (math.log(side / goal) for side, goal in zip(sides, size, strict=True))
+        return _PROPORTIONS_COUNT * abs(wide - high) + abs(wide + high)
 
     width, height = min(listed, key=distance)
     return width, height

@@ -15,7 +15,7 @@ KERNEL = 3
 
 
 def painter(*, sizes: str = "range", classes: int = 0) -> mle.Model:
-    """One 3x3 convolution of an RGB picture: to a blurred picture, or to the means of `classes` channels as a classifier.
+    """One 3x3 convolution of an RGB picture: to a blurred one, or to the means of `classes` channels as a classifier.
 
     `sizes` is "range" (16 to 640 pixels a side), "listed" (48x32, 30x20 and 20x30) or "fixed" (48x32).
     """

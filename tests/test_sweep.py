@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import mlexplorer as mle
+from mlexplorer import spec
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
 from mlexplorer.sweep import ORIGINAL, Row, Runs, fit, input_feature, read_inputs, sizes, sweep
 from tests.checks import one_layer_model
@@ -58,9 +59,7 @@ def test_pictures_are_the_quantized_models_predictions_and_their_psnr(rows: list
 
 
 def test_coarse_pictures_have_a_quarter_of_the_pixels(rows: list[Row]) -> None:
-    assert {row.output.shape for row in rows if row.stage == "coarse"} == {(20, 28, 3)} | {(20, 32, 3)} & {
-        rows[17].output.shape
-    } or rows[17].output.shape[0] == 20
+    assert {row.output.shape for row in rows if row.stage == "coarse"} == {(20, 32, 3)}
     assert {row.output.shape for row in rows if row.stage == "full"} == {(40, 60, 3)}
 
 
@@ -123,8 +122,6 @@ def test_what_cannot_run_still_has_sizes() -> None:
 
 
 def test_models_without_weights_to_quantize_have_the_original_size() -> None:
-    from mlexplorer import spec
-
     rows = sizes(mle.load(spec.Model(specificationVersion=1, glmRegressor={})))
     assert next(rows).key == (ORIGINAL, 32)
     with pytest.raises(UnsupportedError, match="glmRegressor"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -11,7 +12,8 @@ Job = Callable[[threading.Event], None]
 class Background:
     """Runs jobs in a thread of its own, one at a time; a new job takes the place of the one that is under way.
 
-    A job gets an event that is set when it should end. The thread lives only while there is something to do.
+    A job gets an event that is set when it should end. The thread lives only while there is something to do; what a job
+    raises goes to `threading.excepthook`.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,18 +37,21 @@ class Background:
             if self._closed:
                 return
             self._pending = job, interrupt or _nothing
-            idle = self._idle.is_set()
-            self._idle.clear()
-            if idle:
+            if self._idle.is_set():
+                self._idle.clear()
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
-        if not idle:
-            self._end()
+                return
+            cancelled, interrupt_other = self._cancelled, self._interrupt
+        cancelled.set()
+        interrupt_other()
 
     def cancel(self) -> None:
         """End what is under way and forget what waits."""
         with self._lock:
             self._pending = None
-        self._end()
+            cancelled, interrupt = self._cancelled, self._interrupt
+        cancelled.set()
+        interrupt()
 
     def close(self) -> None:
         """Cancel, and take no more jobs."""
@@ -57,10 +62,6 @@ class Background:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there is nothing left to do; False where `timeout` seconds were not enough."""
         return self._idle.wait(timeout)
-
-    def _end(self) -> None:
-        self._cancelled.set()
-        self._interrupt()
 
     def _work(self) -> None:
         while True:
@@ -73,11 +74,8 @@ class Background:
                 self._cancelled = cancelled = threading.Event()
             try:
                 job(cancelled)
-            except BaseException:
-                with self._lock:
-                    self._pending, self._interrupt = None, _nothing
-                    self._idle.set()
-                raise
+            except Exception:
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
 def _nothing() -> None:

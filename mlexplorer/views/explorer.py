@@ -210,14 +210,22 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         started = time.perf_counter()
         steps = self._runs.steps(image, (self.scheme, self.bits), self._done)
         for index, step in enumerate(steps):
-            if cancelled.is_set():
-                raise Cancelled("the user cancelled")
             self.controls.progress("running", f"Computing {step.label}", index, len(steps))
-            self._add(self._runs.row(step))
+            self._add(self._row(step, cancelled))
             self._done.add(step)
         seconds = time.perf_counter() - started
         text = f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
         self.controls.progress("done", text)
+
+    def _row(self, step: Step, cancelled: threading.Event) -> Row:
+        """One row; a late interruption that was meant for the job before is passed over."""
+        assert self._runs is not None
+        while not cancelled.is_set():
+            try:
+                return self._runs.row(step)
+            except Cancelled:
+                continue
+        raise Cancelled("the computation was cancelled")
 
     def _prepare_histograms(self, cancelled: threading.Event) -> None:
         """The histograms of all layers, so that choosing one needs no kernel; large models compute them when asked."""

@@ -1,0 +1,22 @@
+"""The page's end of a view's messages, without a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlexplorer.views.view import View
+
+
+class Page:
+    """Takes what a view sends, and sends what a page would."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.received: list[tuple[dict[str, Any], list[bytes]]] = []
+        view.send = lambda content, buffers=None: self.received.append((content, list(buffers or [])))
+
+    def say(self, **content: Any) -> list[dict[str, Any]]:
+        """Send a message and return what came back."""
+        self.received.clear()
+        self.view._handle_custom_msg(content, [])
+        return [content for content, _ in self.received]

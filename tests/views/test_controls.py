@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlexplorer.errors import InputError
+from mlexplorer.model import Model
+from mlexplorer.sweep import Row
+from mlexplorer.views.controls import Controls, model_data, row_data
+from mlexplorer.views.view import View
+from tests.painter import painter
+from tests.views.page import Page
+
+
+def test_messages_wait_for_the_page_and_come_again_after_a_reload() -> None:
+    view = View()
+    page = Page(view)
+    view.publish("size", {"value": 1})
+    view.publish("picture", {"value": 2}, [b"pixels"])
+    assert page.received == []
+    assert page.say(type="ready") == [{"value": 1}, {"value": 2}]
+    assert page.received[1][1] == [b"pixels"]
+    page.received.clear()
+    view.publish("size", {"value": 3})
+    assert page.received == [({"value": 3}, [])]
+    assert page.say(type="ready") == [{"value": 3}, {"value": 2}], "the latest of each key, in order"
+
+
+def test_nothing_but_small_traits_is_synced() -> None:
+    controls = Controls(painter(), [Row("linear", 4, 1000)])
+    own = {name for name in controls.get_state() if not name.startswith("_")}
+    assert own == {"bits", "scheme", "layer", "image", "layout", "tabbable", "tooltip"}
+
+
+@pytest.mark.parametrize("traits", [{"bits": 0}, {"bits": 9}, {"scheme": "octree"}, {"image": -1}])
+def test_traits_out_of_range_are_refused(traits: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=next(iter(traits))):
+        Controls(**traits)
+
+
+def test_rows_are_json_without_infinities() -> None:
+    equal = row_data(Row("linear", 8, 10, "full", 2, "PSNR", math.inf))
+    assert equal["exact"] is True
+    assert equal["quality"] is None
+    worst = row_data(Row("linear", 1, 10, "full", 0, "SNR", -math.inf))
+    assert worst["exact"] is False
+    assert worst["quality"] is None
+    assert row_data(Row("linear", 3, 10, "full", 0, "PSNR", 31.5))["quality"] == 31.5
+
+
+def test_names_follow_the_models_file(tmp_path: Path) -> None:
+    model = Model(painter().spec, path=Path("some/Wave 2.mlpackage"))
+    data = model_data(model)
+    assert (data["stem"], data["suffix"]) == ("Wave 2", ".mlpackage")
+    assert data["source"] == "mle.load('some/Wave 2.mlpackage')"
+    assert data["about"] == "neuralNetwork, 84 weights, 1 layers"
+    assert model_data(painter(), "mine()")["source"] == "mine()"
+
+
+def test_saving_answers_with_what_was_done_or_what_is_wrong() -> None:
+    asked = []
+
+    def save(name: str, scheme: str, bits: int) -> str:
+        asked.append((name, scheme, bits))
+        if not name:
+            raise InputError("give the file a name")
+        return f"Saved {name}"
+
+    page = Page(Controls(painter(), on_save=save))
+    good = page.say(type="save", name="a.mlmodel", scheme="linear", bits=3)
+    assert good == [{"type": "saved", "text": "Saved a.mlmodel", "failed": False}]
+    bad = page.say(type="save", name="", scheme="lookup_table", bits=5)
+    assert bad == [{"type": "saved", "text": "give the file a name", "failed": True}]
+    assert asked == [("a.mlmodel", "linear", 3), ("", "lookup_table", 5)]
+
+
+def test_cancel_and_resume_reach_python() -> None:
+    asked: list[str] = []
+    page = Page(Controls(on_cancel=lambda: asked.append("cancel"), on_resume=lambda: asked.append("resume")))
+    page.say(type="cancel")
+    page.say(type="resume")
+    assert asked == ["cancel", "resume"]

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import mlexplorer as mle
+from mlexplorer.errors import CustomLayerError, InputError
+from mlexplorer.sweep import Runs, Step
+from mlexplorer.views.background import Background
+from tests.painter import painter, photo
+from tests.views.page import Page
+
+SECONDS = 60
+
+
+@pytest.fixture
+def explorers() -> Iterator[Any]:
+    opened: list[mle.Explorer] = []
+
+    def explore(*arguments: Any, **options: Any) -> mle.Explorer:
+        opened.append(mle.explore(*arguments, **options))
+        return opened[-1]
+
+    yield explore
+    for explorer in opened:
+        explorer.close()
+        assert explorer.wait(SECONDS)
+
+
+def progress(explorer: mle.Explorer) -> dict[str, Any]:
+    """What the progress line says."""
+    contents = Page(explorer.controls).say(type="ready")
+    return next((content for content in contents if content["type"] == "progress"), {"text": "", "state": ""})
+
+
+def test_everything_is_computed_in_the_background(explorers: Any) -> None:
+    explorer = explorers(painter(), [photo(), photo(seed=2)])
+    assert explorer.wait(SECONDS)
+    assert {row.stage for row in explorer.results} == {"full"}
+    assert len(explorer.results) == 17
+    pictures = [content for content in Page(explorer.preview).say(type="ready") if content["type"] == "row"]
+    assert len(pictures) == 17
+    assert any(content["type"] == "weight" for content in Page(explorer.histogram).say(type="ready"))
+    assert progress(explorer)["state"] == "done"
+    explorer.image = 1
+    assert explorer.wait(SECONDS)
+    assert sorted({row.image for row in explorer.results}) == [0, 1]
+    assert len(explorer.results) == 34
+
+
+def test_traits_follow_the_controls_and_the_controls_follow_them(explorers: Any) -> None:
+    explorer = explorers(painter(), photo(), bits=6, scheme="linear")
+    assert (explorer.bits, explorer.controls.bits, explorer.preview.bits, explorer.curve.scheme) == (6, 6, 6, "linear")
+    assert explorer.layer == explorer.graph.layer == explorer.histogram.layer == "brush"
+    explorer.controls.bits = 3
+    assert explorer.bits == 3
+    explorer.scheme = "lookup_table"
+    assert explorer.controls.scheme == "lookup_table"
+    with pytest.raises(Exception, match="bits"):
+        explorer.bits = 11
+
+
+def test_the_choice_is_saved_as_the_size_says(explorers: Any, tmp_path: Path) -> None:
+    mle.save(painter(), tmp_path / "painter.mlmodel")
+    explorer = explorers(tmp_path / "painter.mlmodel", photo(), bits=2)
+    explorer.wait(SECONDS)
+    path = explorer.save(tmp_path / "small.mlmodel")
+    sizes = {row.key: row.nbytes for row in explorer.results}
+    assert path.stat().st_size == sizes["lookup_table", 2]
+    assert mle.load(path).graph.node("brush").weight("weights").bits == 2
+    assert explorer.quantized().size == explorer.plan.predicted_size(explorer.model) == sizes["lookup_table", 2]
+    with pytest.raises(InputError, match="is the original"):
+        explorer.save(tmp_path / "painter.mlmodel")
+    page = Page(explorer.controls)
+    (answer,) = page.say(type="save", name=str(tmp_path / "no" / "a.mlmodel"), scheme="linear", bits=3)
+    assert answer["failed"]
+    (answer,) = page.say(type="save", name=str(tmp_path / "b.mlmodel"), scheme="linear", bits=3)
+    assert answer["text"].startswith(f"Saved {tmp_path / 'b.mlmodel'}")
+    (answer,) = page.say(type="save", name=" ", scheme="linear", bits=3)
+    assert answer["text"] == "give the file a name"
+
+
+def test_a_model_that_cannot_run_says_so_and_shows_the_rest(explorers: Any) -> None:
+    model = painter()
+    swirl = model.spec.neuralNetwork.layers.add(name="swirl", input=["painted"], output=["swirled"])
+    swirl.custom.className = "Swirl"
+    explorer = explorers(mle.load(model.spec), photo())
+    explorer.wait(SECONDS)
+    assert isinstance(explorer.error, CustomLayerError)
+    assert progress(explorer)["state"] == "failed"
+    assert "Swirl" in progress(explorer)["text"]
+    assert len(explorer.results) == 17
+    assert any(content["type"] == "weight" for content in Page(explorer.histogram).say(type="ready"))
+    assert "Swirl" in Page(explorer.preview).say(type="ready")[-1]["text"]
+
+
+def test_an_empty_folder_is_an_error_on_the_screen(explorers: Any, tmp_path: Path) -> None:
+    explorer = explorers(painter(), tmp_path)
+    explorer.wait(SECONDS)
+    assert "no pictures in this folder" in progress(explorer)["text"]
+    assert isinstance(explorer.error, InputError)
+
+
+def test_an_unreadable_picture_is_named_beside_the_results(explorers: Any, tmp_path: Path) -> None:
+    Image.fromarray(photo()).save(tmp_path / "good.png")
+    explorer = explorers(painter(), [tmp_path / "good.png", tmp_path / "gone.png"])
+    explorer.wait(SECONDS)
+    notices = [content for content in Page(explorer.controls).say(type="ready") if content["type"] == "notice"]
+    assert "gone.png" in notices[0]["text"]
+    assert progress(explorer)["state"] == "done"
+
+
+@pytest.fixture
+def slow_rows(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Rows that wait for this event."""
+    release = threading.Event()
+    row = Runs.row
+
+    def wait_first(self: Runs, step: Step) -> Any:
+        release.wait(SECONDS)
+        return row(self, step)
+
+    monkeypatch.setattr(Runs, "row", wait_first)
+    return release
+
+
+def test_cancel_keeps_what_is_there_and_resume_goes_on(explorers: Any, slow_rows: threading.Event) -> None:
+    explorer = explorers(painter(), photo())
+    while progress(explorer)["text"] != "Computing the 32-bit original, coarse":
+        time.sleep(0.01)
+    Page(explorer.controls).say(type="cancel")
+    slow_rows.set()
+    assert explorer.wait(SECONDS)
+    assert progress(explorer)["state"] == "cancelled"
+    known = [row for row in explorer.results if row.stage != "size"]
+    assert len(known) < 17
+    Page(explorer.controls).say(type="resume")
+    assert explorer.wait(SECONDS)
+    assert {row.stage for row in explorer.results} == {"full"}
+
+
+def test_closing_stops_the_thread(explorers: Any, slow_rows: threading.Event) -> None:
+    explorer = explorers(painter(), photo())
+    explorer.close()
+    slow_rows.set()
+    assert explorer.wait(SECONDS)
+    explorer.resume()
+    assert not explorer._background.busy
+
+
+def test_the_latest_job_wins() -> None:
+    background = Background("test")
+    started, ended = threading.Event(), []
+
+    def first(cancelled: threading.Event) -> None:
+        started.set()
+        cancelled.wait(SECONDS)
+        ended.append("first")
+
+    background.submit(first)
+    started.wait(SECONDS)
+    for name in ("second", "third", "last"):
+        background.submit(lambda _, name=name: ended.append(name))
+    assert background.wait(SECONDS)
+    assert ended[0] == "first"
+    assert ended[-1] == "last"
+    assert len(ended) <= 4
+
+
+def test_a_job_that_raises_is_reported_and_the_next_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    background, ended = Background("test"), []
+
+    def broken(_: threading.Event) -> None:
+        background.submit(lambda _: ended.append("next"))
+        raise ZeroDivisionError
+
+    background.submit(broken)
+    assert background.wait(SECONDS)
+    assert ended == ["next"]
+    assert reported[0].exc_type is ZeroDivisionError
+
+
+def test_two_explorers_do_not_disturb_each_other(explorers: Any) -> None:
+    one, two = explorers(painter(), photo(), bits=2), explorers(painter(classes=6), photo(), bits=7)
+    assert one.wait(SECONDS)
+    assert two.wait(SECONDS)
+    one.bits = 5
+    assert two.bits == 7
+    assert {row.metric for row in one.results} == {"PSNR"}
+    assert {row.metric for row in two.results} == {"SNR"}
