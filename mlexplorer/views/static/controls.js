@@ -97,7 +97,7 @@ function mount({ model, root, data, choose }) {
       repaint(null);
     },
   }, "Save");
-  const code = html("code", { tabindex: "0", "aria-label": "The same in Python" });
+  const code = html("code", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": "The same in Python" });
   const copy = html("button", {
     type: "button", class: "copy",
     onclick: async () => {

@@ -4,7 +4,7 @@ const BINS = 128;
 const PLOT = 128;
 const STRIP = 30;
 const ROWS = 30;
-const DOTS = 64;
+const DOTS = 32;
 
 function decode(content, buffers) {
   if (content.error) return content;
@@ -168,6 +168,8 @@ function mount({ model, root, data }) {
   const asked = new Set();
   const stopWatching = watchWidth(panels[0].element, (next) => { width = next; repaint(); });
 
+  // Asking for a style makes the page compute it: once per theme is enough.
+  let palette = null;
   function colours() {
     const style = getComputedStyle(root);
     const colour = (name) => style.getPropertyValue(name).trim();
@@ -220,11 +222,11 @@ function mount({ model, root, data }) {
     if (!drawable) return;
     explain(weight, bits);
     if (!width) return;
-    const palette = colours();
+    palette ??= colours();
     for (const panel of panels) panel.paint(weight, bits, width, panel.scheme === scheme, palette);
   }
 
-  const themes = new MutationObserver(() => repaint());
+  const themes = new MutationObserver(() => { palette = null; repaint(); });
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
   return {
     repaint,
