@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from urllib.parse import quote
 
 from mlexplorer.errors import InputError, MissingDependencyError, MlexplorerError
 
@@ -101,7 +102,14 @@ def _serve(notebook: Path, *, browser: bool) -> int:
     if importlib.util.find_spec("jupyterlab") is None:
         raise MissingDependencyError("JupyterLab is not installed; install it with: pip install jupyterlab")
     print(_WELCOME.format(notebook=notebook), file=sys.stderr)
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), f"--ServerApp.root_dir={notebook.parent}"]
+    address = f"/lab/tree/{quote(notebook.name)}"
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={notebook.parent}",
+        f"--LabApp.default_url={address}",
+    ]
     if not browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
