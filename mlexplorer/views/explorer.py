@@ -245,7 +245,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     def _fail(self, error: MlexplorerError) -> None:
         self.error = error
         self.controls.progress("failed", str(error))
-        self.preview.say(str(error))
+        self.preview.say("There are no outputs to show. The line at the top says why.")
 
     def _add(self, row: Row) -> None:
         with self._lock:

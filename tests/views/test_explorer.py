@@ -97,7 +97,7 @@ def test_a_model_that_cannot_run_says_so_and_shows_the_rest(explorers: Any) -> N
     assert "Swirl" in progress(explorer)["text"]
     assert len(explorer.results) == 17
     assert any(content["type"] == "weight" for content in Page(explorer.histogram).say(type="ready"))
-    assert "Swirl" in Page(explorer.preview).say(type="ready")[-1]["text"]
+    assert "no outputs" in Page(explorer.preview).say(type="ready")[-1]["text"]
 
 
 def test_an_empty_folder_is_an_error_on_the_screen(explorers: Any, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ function sizeTicks(low, high) {
 function mount({ model, root, data, choose }) {
   const about = html("small");
   const chart = svg("svg", { role: "radiogroup", "aria-label": "Size and quality of every bit depth", height: HEIGHT });
-  const empty = html("p", { class: "note", hidden: true }, "Qualities appear here as the pictures are computed.");
+  const empty = html("p", { class: "note", hidden: true }, "No output has been computed yet: only the sizes are known.");
   root.append(html("h3", {}, "Size and quality", about), chart, empty);
   let width = 0;
   let places = [];

@@ -18,7 +18,9 @@ function megabytes(bytes) {
 function decibels(value) {
   if (value === null || value === undefined) return "–";
   if (value === Infinity) return "∞ dB";
-  return Number.isFinite(value) ? `${value.toFixed(1)} dB` : "not finite";
+  if (!Number.isFinite(value)) return "not finite";
+  const rounded = Math.round(value * 10) / 10 || 0;
+  return `${rounded.toFixed(1).replace("-", "−")} dB`;
 }
 
 function build(node, attributes, children) {
