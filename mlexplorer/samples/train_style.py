@@ -2,16 +2,20 @@
 
     python -m mlexplorer.samples.train_style --features squeezenet1_1.npz --photos photos/ --output style.mlmodel
 
-It needs PyTorch (the CPU is enough: 2,600 steps take about half an hour on two cores), a folder of some dozens of
-photographs and a feature file. After every `--save-every` steps it writes the model and, beside it, a picture
-`OUTPUT.png` of the photographs of `--preview` (those of scikit-learn where it is installed) before and after.
+It needs PyTorch (on the CPU a step takes about half a second with two cores to itself, the 5,000 steps of the default
+some 40 minutes), a folder of some dozens of photographs and a feature file. After every `--save-every` steps it writes
+the model and, beside it, a picture `.png` of the photographs of `--preview` (those of scikit-learn where it is
+installed) before and after. `--resume` goes on from a model that it wrote; README.md beside this file tells how the
+bundled one was made in several such legs.
 
 The recipe (Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016):
 
 - Features are the activations of SqueezeNet 1.1 after conv1 and after fire2 to fire7.
 - The style loss compares the Gram matrices of conv1 and fire2 to fire6 with those of the mosaic, each relative to
-  the mosaic's; the content loss is the relative square error of fire4; the total variation keeps faces of glass flat.
-- A fresh network first learns to copy its input for 150 steps, which settles the colours.
+  the mosaic's; the content loss is the relative square error of fire4; the total variation keeps faces of glass flat;
+  a penalty keeps what the network paints within the range in which tanh is not flat, or dark corners stay black.
+- A fresh network first learns to copy its input for 150 steps, which settles the colours; then the style's weight
+  grows from a fifth to all of it over the first half of the steps.
 - Adam, one random crop of a photograph a step, mirrored half of the time; the learning rate falls along a cosine.
 
 The feature file is an .npz of SqueezeNet 1.1, of any float type, trained on BGR pixels of 0..255 less the mean
