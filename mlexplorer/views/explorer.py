@@ -34,6 +34,9 @@ Inputs = list[tuple[str, Image.Image | NDArray[Any]]]
 PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 
+REPEATS = (1.0, 3.0, 8.0)
+"""Seconds after which a page that does not answer gets everything once more."""
+
 
 class _TopControls(Controls):
     """The controls, which bring the explorer's layout along."""
@@ -56,6 +59,11 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     layer = traitlets.Unicode("")
     image = traitlets.Int(0, min=0)
 
+    # a widget that refuses its arguments is closed all the same
+    _views: tuple[Any, ...] = ()
+    _links: tuple[Any, ...] = ()
+    _runs: Runs | None = None
+
     def __init__(
         self,
         model: Model,
@@ -67,15 +75,15 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         layer: str | None = None,
         source: str | None = None,
     ) -> None:
+        self._background = Background("mlexplorer explorer")
         self.model = model
         self.error: MlexplorerError | None = None
         self._images, self._custom_layers = images, custom_layers
         self._inputs: Inputs = []
-        self._runs: Runs | None = None
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
         self._lock = threading.Lock()
-        self._background = Background("mlexplorer explorer")
+        self._opened, self._repeats = time.perf_counter(), [*REPEATS]
         chosen: dict[str, Any] = {
             "bits": bits,
             "scheme": scheme,
@@ -93,7 +101,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.preview = Preview(**chosen)
         self.curve = Curve(**chosen)
         self.histogram = Histogram(model, **chosen)
-        self._links = list(self._link_views())
+        self._views = (self.controls, self.graph, self.preview, self.curve, self.histogram)
+        self._links = tuple(self._link_views())
         screen = ipywidgets.Box(self._areas())
         screen.add_class("mlx-screen")
         super().__init__(children=[screen], **chosen)
@@ -141,7 +150,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self._interrupt()
         for link in self._links:
             link.close()
-        for view in (self.controls, self.graph, self.preview, self.curve, self.histogram):
+        for view in self._views:
             view.close()
         super().close()
 
@@ -174,6 +183,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             runs.cancel()
 
     def _compute(self, image: int, cancelled: threading.Event) -> None:
+        self.error = None
         try:
             self._prepare()
             self._run(image, cancelled)
@@ -210,12 +220,20 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         started = time.perf_counter()
         steps = self._runs.steps(image, (self.scheme, self.bits), self._done)
         for index, step in enumerate(steps):
+            self._repeat()
             self.controls.progress("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
             self._done.add(step)
         seconds = time.perf_counter() - started
         text = f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
         self.controls.progress("done", text)
+
+    def _repeat(self) -> None:
+        """Send once more what may have come before the page had loaded its modules, while the kernel cannot hear it."""
+        if self._repeats and time.perf_counter() - self._opened > self._repeats[0]:
+            del self._repeats[0]
+            for view in self._views:
+                view.repeat()
 
     def _row(self, step: Step, cancelled: threading.Event) -> Row:
         """One row; a late interruption that was meant for the job before is passed over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -23,8 +23,10 @@ class View(anywidget.AnyWidget):
     Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear" or "lookup_table"),
     `layer` (the id of a graph node, "" for none), `image` (the index of the picture).
 
-    Everything else reaches the page as custom messages with buffers. A message is kept under its key; the page says
-    "ready" when it shows the view for the first time, and again after it was reloaded, and gets all of them.
+    Everything else reaches the page as custom messages with buffers, each kept under its key. The page says "ready"
+    when it shows the view for the first time, and again after it was reloaded, with the serial numbers of what it
+    has; it gets the rest. A kernel that is busy with a cell cannot hear that, so messages are sent at once as well:
+    a page whose modules are loaded takes them, and `repeat` sends those that came too early once more.
     """
 
     bits = traitlets.Int(4, min=1, max=8).tag(sync=True)
@@ -35,6 +37,7 @@ class View(anywidget.AnyWidget):
     def __init__(self, **traits: Any) -> None:
         self._messages: dict[Hashable, tuple[dict[str, Any], list[bytes]]] = {}
         self._lock = threading.RLock()
+        self._serial = 0
         self._page_is_ready = False
         super().__init__(**traits)
         self.on_msg(self._receive)
@@ -42,9 +45,15 @@ class View(anywidget.AnyWidget):
     def publish(self, key: Hashable, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Show this to the page now, or as soon as it is there; a later message of the same key takes its place."""
         with self._lock:
-            self._messages[key] = dict(content), list(buffers)
-            if self._page_is_ready:
-                self.send(*self._messages[key])
+            self._serial += 1
+            self._messages[key] = {**content, "serial": self._serial}, list(buffers)
+            self.send(*self._messages[key])
+
+    def repeat(self) -> None:
+        """Send everything once more to a page that has not said yet that it is ready."""
+        with self._lock:
+            if not self._page_is_ready:
+                self._send_all()
 
     def handle(self, content: Mapping[str, Any]) -> None:
         """Answer a message of the page; views that ask for something override this."""
@@ -60,7 +69,11 @@ class View(anywidget.AnyWidget):
         if content.get("type") == "ready":
             with self._lock:
                 self._page_is_ready = True
-                for message in self._messages.values():
-                    self.send(*message)
+                self._send_all(content.get("seen", ()))
         else:
             self.handle(content)
+
+    def _send_all(self, seen: Collection[int] = ()) -> None:
+        for content, buffers in self._messages.values():
+            if content["serial"] not in seen:
+                self.send(content, buffers)

@@ -1,4 +1,4 @@
-"""The page's end of a view's messages, without a browser."""
+"""The page's end of a view's messages, without a browser; serial numbers are left out of what it shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ class Page:
     def __init__(self, view: View) -> None:
         self.view = view
         self.received: list[tuple[dict[str, Any], list[bytes]]] = []
-        view.send = lambda content, buffers=None: self.received.append((content, list(buffers or [])))
+        self.seen: list[int] = []
+        view.send = self._take
 
     def say(self, **content: Any) -> list[dict[str, Any]]:
         """Send a message and return what came back."""
         self.received.clear()
         self.view._handle_custom_msg(content, [])
         return [content for content, _ in self.received]
+
+    def _take(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        shown = dict(content)
+        self.seen.append(shown.pop("serial", 0))
+        self.received.append((shown, list(buffers or [])))

@@ -15,18 +15,31 @@ from tests.painter import painter
 from tests.views.page import Page
 
 
-def test_messages_wait_for_the_page_and_come_again_after_a_reload() -> None:
+def test_messages_come_again_to_a_page_that_has_not_seen_them() -> None:
     view = View()
-    page = Page(view)
     view.publish("size", {"value": 1})
     view.publish("picture", {"value": 2}, [b"pixels"])
-    assert page.received == []
+    page = Page(view)
     assert page.say(type="ready") == [{"value": 1}, {"value": 2}]
     assert page.received[1][1] == [b"pixels"]
     page.received.clear()
     view.publish("size", {"value": 3})
     assert page.received == [({"value": 3}, [])]
+    assert page.say(type="ready", seen=page.seen) == []
     assert page.say(type="ready") == [{"value": 3}, {"value": 2}], "the latest of each key, in order"
+
+
+def test_a_page_that_does_not_answer_gets_everything_at_once_and_again() -> None:
+    view = View()
+    page = Page(view)
+    view.publish("size", {"value": 1})
+    assert page.received == [({"value": 1}, [])]
+    view.repeat()
+    assert page.received == [({"value": 1}, [])] * 2
+    page.say(type="ready")
+    page.received.clear()
+    view.repeat()
+    assert page.received == []
 
 
 def test_nothing_but_small_traits_is_synced() -> None:

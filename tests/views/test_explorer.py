@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import traitlets
 from PIL import Image
 
 import mlexplorer as mle
@@ -196,3 +197,12 @@ def test_two_explorers_do_not_disturb_each_other(explorers: Any) -> None:
     assert two.bits == 7
     assert {row.metric for row in one.results} == {"PSNR"}
     assert {row.metric for row in two.results} == {"SNR"}
+
+
+def test_refused_arguments_leave_nothing_behind() -> None:
+    import gc
+
+    with pytest.raises(traitlets.TraitError):
+        mle.explore(painter(), bits=9)
+    gc.collect()
+    assert not [thread for thread in threading.enumerate() if thread.name == "mlexplorer explorer"]

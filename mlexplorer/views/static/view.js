@@ -76,10 +76,13 @@ function defineView(name, { initial, receive, mount }) {
   return () => {
     const data = initial();
     const repaints = new Set();
+    const seen = new Set();
     let asked = false;
     return {
       initialize({ model }) {
         const listen = async (content, buffers) => {
+          if (seen.has(content.serial)) return;
+          if (content.serial) seen.add(content.serial);
           await receive(data, content, buffers ?? []);
           for (const repaint of repaints) repaint(content);
         };
@@ -102,7 +105,7 @@ function defineView(name, { initial, receive, mount }) {
         repaint(null);
         if (!asked) {
           asked = true;
-          model.send({ type: "ready" });
+          model.send({ type: "ready", seen: [...seen] });
         }
         return () => {
           for (const event of events) model.off(event, change);
