@@ -154,11 +154,15 @@ class Notebook:
 
     def python(self, expression: str, seconds: float = 30) -> Any:
         """The value of a Python expression in the notebook's kernel, through JSON."""
-        self.page.evaluate(_EXECUTE, f"import json; print(json.dumps({expression}))")
+        self.execute(f"import json; print(json.dumps({expression}))")
         self._until("window.mlexplorerReply !== null", seconds)
         reply = self.page.evaluate("window.mlexplorerReply")
         assert reply["error"] is None, reply["error"]
         return json.loads(reply["text"])
+
+    def execute(self, code: str) -> None:
+        """Send code to the kernel without waiting; the reply comes to `window.mlexplorerReply`."""
+        self.page.evaluate(_EXECUTE, code)
 
     def knows(self, expression: str, value: Any, seconds: float = 10) -> None:
         """Assert that a Python expression gets this value; the page sends what changed with a delay."""

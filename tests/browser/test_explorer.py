@@ -93,6 +93,18 @@ def test_the_mouse_moves_the_slider_and_the_scheme(first: Notebook) -> None:
     assert text(first, ".mlx-preview .tag.after") == "4 bit LUT"
 
 
+def test_a_busy_kernel_does_not_hold_up_the_slider(first: Notebook) -> None:
+    first.execute("import time; time.sleep(4)")
+    picture = pixels(first)
+    first.page.focus(RANGE)
+    first.page.keyboard.press("Home")
+    assert pixels(first) != picture
+    assert first.page.evaluate("window.mlexplorerReply") is None, "the kernel was not busy"
+    first.page.keyboard.press("End")
+    first.page.wait_for_function("() => window.mlexplorerReply !== null")
+    first.knows("explorer.bits", 8)
+
+
 def test_python_moves_the_slider(first: Notebook) -> None:
     first.python("setattr(explorer, 'bits', 6)")
     first.page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '6'")
