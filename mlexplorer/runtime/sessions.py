@@ -37,7 +37,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 @cache
 def _has_shared_arena() -> bool:
-    """Register one arena for all sessions: the session of the next bit depth finds its memory warm, and peaks are lower."""
+    """Register one arena for all sessions: the next bit depth's finds its memory warm, and peaks are lower."""
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     try:
