@@ -105,8 +105,12 @@ def sweep(
     of the pixels where the model accepts that, then all of them in full. Raises InputError where the pictures or the
     model's inputs do not fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
     """
-    yield from sizes(model, schemes, bits)
-    runs = Runs(model, read_inputs(model, images)[0], schemes=schemes, bits=bits, custom_layers=custom_layers)
+    known = {}
+    for row in sizes(model, schemes, bits):
+        known[row.key] = row.nbytes
+        yield row
+    inputs = read_inputs(model, images)[0]
+    runs = Runs(model, inputs, schemes=schemes, bits=bits, custom_layers=custom_layers, known_sizes=known)
     for image in range(len(runs.inputs)):
         for step in runs.steps(image):
             yield runs.row(step)
@@ -140,7 +144,8 @@ def original_bits(model: Model) -> int:
 class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
-    `inputs` are pictures or arrays by name, from `read_inputs`. Raises UnsupportedError or CustomLayerError, naming
+    `inputs` are pictures or arrays by name, from `read_inputs`; `known_sizes` are the bytes of the files by scheme and
+    bits, where `sizes` was asked before. Raises UnsupportedError or CustomLayerError, naming
     every layer that cannot run.
     """
 
@@ -152,13 +157,16 @@ class Runs:
         schemes: Sequence[str] = tuple(SCHEMES),
         bits: Sequence[int] = BITS,
         custom_layers: Mapping[str, CustomLayerClass] | None = None,
+        known_sizes: Mapping[Key, int] | None = None,
     ) -> None:
         self.inputs = list(inputs)
         self._model = model
         self._feature = input_feature(model)
         self._choices = _choices(schemes, bits)
         self._original = (ORIGINAL, original_bits(model))
-        self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
+        self._sizes = dict(known_sizes or {})
+        if not self._sizes.keys() >= {self._original, *self._choices}:
+            self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
         self._references: dict[tuple[int, str], Any] = {}
         self._predictor = self._running = Predictor(model, custom_layers)
         self._stopped = threading.Event()

@@ -171,3 +171,14 @@ def test_a_step_can_be_cancelled_from_another_thread() -> None:
 def test_unknown_schemes_are_refused() -> None:
     with pytest.raises(InputError, match="'octree'"):
         list(sweep(painter(), photo(), schemes=["octree"]))
+
+
+def test_known_sizes_are_used_only_where_all_are_known() -> None:
+    model = painter()
+    expected = {row.key: row.nbytes for row in sizes(model)}
+    original = {key: nbytes for key, nbytes in expected.items() if key[0] == ORIGINAL}
+    inputs = read_inputs(model, photo())[0]
+    for known in (None, original, expected):
+        runs = Runs(model, inputs, known_sizes=known)
+        step = next(step for step in runs.steps(0) if step.scheme != ORIGINAL)
+        assert runs.row(step).nbytes == expected[step.key]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -250,16 +250,11 @@ class _Run:
             raise _LoopContinue
         else:
             inputs = [self._blob(node, blob) for blob in node.inputs]
-            evaluate: Callable[[Sequence[Array]], Sequence[Array]]
-            if node.type == "custom":
-                evaluate = self._program._custom[node.id].evaluate
-            else:
-
-                def evaluate(arrays: Sequence[Array]) -> Sequence[Array]:
-                    return EVALUATIONS[node.type](node, arrays)
-
             try:
-                results = evaluate(inputs)
+                if node.type == "custom":
+                    results: Sequence[Array] = self._program._custom[node.id].evaluate(inputs)
+                else:
+                    results = EVALUATIONS[node.type](node, inputs)
             except MlexplorerError:
                 raise
             except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:

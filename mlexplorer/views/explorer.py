@@ -211,7 +211,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self.preview.offer(self._inputs)
         if self._runs is None:
             self.controls.progress("running", "Preparing the network")
-            self._runs = Runs(self.model, self._inputs, custom_layers=self._custom_layers)
+            known = {row.key: row.nbytes for row in self.results}
+            self._runs = Runs(self.model, self._inputs, custom_layers=self._custom_layers, known_sizes=known)
 
     def _run(self, image: int, cancelled: threading.Event) -> None:
         assert self._runs is not None
