@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlexplorer.quantization.lookup_table import LookupTable
     from mlexplorer.quantization.plan import Plan, quantize
     from mlexplorer.quantization.scheme import Float16, Scheme
-    from mlexplorer.runtime.custom import CustomLayer, custom_layer
+    from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
     from mlexplorer.runtime.prediction import Predictor, predict
     from mlexplorer.sweep import sweep
     from mlexplorer.views.explorer import Explorer, explore
@@ -32,6 +32,7 @@ __version__ = "0.1.0"
 # Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
 _HOMES = {
     "CustomLayer": "runtime.custom",
+    "CustomModel": "runtime.custom",
     "Explorer": "views.explorer",
     "Feature": "model",
     "Float16": "quantization.scheme",
@@ -45,6 +46,7 @@ _HOMES = {
     "Scheme": "quantization.scheme",
     "Weight": "graph",
     "custom_layer": "runtime.custom",
+    "custom_model": "runtime.custom",
     "errors": "",
     "explore": "views.explorer",
     "load": "formats",
@@ -58,6 +60,7 @@ _HOMES = {
 
 __all__ = [
     "CustomLayer",
+    "CustomModel",
     "Explorer",
     "Feature",
     "Float16",
@@ -71,6 +74,7 @@ __all__ = [
     "Scheme",
     "Weight",
     "custom_layer",
+    "custom_model",
     "errors",
     "explore",
     "load",

@@ -1,4 +1,4 @@
-"""Custom layers as Python classes, after Swift's MLCustomLayer."""
+"""Custom layers and custom models as Python classes, after Swift's MLCustomLayer and MLCustomModel."""
 
 from __future__ import annotations
 
@@ -33,9 +33,24 @@ class CustomLayer(Protocol):
         """The outputs for these inputs, each of the promised shape."""
 
 
+@runtime_checkable
+class CustomModel(Protocol):
+    """A whole model that Core ML does not know, computed by a class of the user's.
+
+    The class is made with one argument, the model's parameters: a dict of str, bytes, float, int and bool values.
+    Source: MLCustomModel of Core ML; message CustomModel.
+    """
+
+    def predict(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The outputs by name for the inputs by name, both of the types that the model's description states."""
+
+
 CustomLayerClass = Callable[[dict[str, Any]], CustomLayer]
+CustomModelClass = Callable[[dict[str, Any]], CustomModel]
 _REGISTERED: dict[str, CustomLayerClass] = {}
+_REGISTERED_MODELS: dict[str, CustomModelClass] = {}
 _C = TypeVar("_C", bound=CustomLayerClass)
+_M = TypeVar("_M", bound=CustomModelClass)
 
 
 def custom_layer(class_name: str) -> Callable[[_C], _C]:
@@ -51,6 +66,21 @@ def custom_layer(class_name: str) -> Callable[[_C], _C]:
 def registered_custom_layers() -> Mapping[str, CustomLayerClass]:
     """The classes registered by `custom_layer`, by class name."""
     return dict(_REGISTERED)
+
+
+def custom_model(class_name: str) -> Callable[[_M], _M]:
+    """Register a class, or a callable that makes a model from its parameters, for custom models of this name."""
+
+    def register(model_class: _M) -> _M:
+        _REGISTERED_MODELS[class_name] = model_class
+        return model_class
+
+    return register
+
+
+def registered_custom_models() -> Mapping[str, CustomModelClass]:
+    """The classes registered by `custom_model`, by class name."""
+    return dict(_REGISTERED_MODELS)
 
 
 class CustomStep:

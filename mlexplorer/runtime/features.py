@@ -1,8 +1,9 @@
-"""The border between a model's features and its network's blobs: ranks, preprocessing, pictures, class labels."""
+"""The border of a model of any type: what is given for its inputs, and what its outputs are given as."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,195 +13,295 @@ from PIL import Image
 
 from mlexplorer.errors import InputError, ModelError
 from mlexplorer.model import Feature, Model
-from mlexplorer.runtime.images import open_picture, to_array, to_picture
-from mlexplorer.spec.weight_params import read_floats
+from mlexplorer.runtime.images import open_picture
 
 Array = NDArray[Any]
 
 _ARRAY_DTYPES = {"FLOAT16": np.float16, "FLOAT32": np.float32, "DOUBLE": np.float64, "INT32": np.int32, "INT8": np.int8}
 
 
-def network(model: Model) -> Any:
-    """The NeuralNetwork, NeuralNetworkClassifier or NeuralNetworkRegressor message of a model."""
-    return getattr(model.spec, model.kind)
+def read_inputs(model: Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a model's inputs in one form per type.
 
-
-def encode_inputs(model: Model, inputs: Mapping[str, Any]) -> dict[str, Array]:
-    """The network's input blobs for a model's inputs: pictures and arrays, mapped to the network's ranks, preprocessed.
-
-    Raises InputError for missing and unknown names and for values that do not fit.
+    Pictures become PIL images, multi-arrays NumPy arrays of an accepted shape, numbers float and int, keys and texts
+    str and int. Optional inputs that are absent stay absent. Raises InputError for missing and unknown names and for
+    values that do not fit, saying what was expected and what was given.
     """
     features = {feature.name: feature for feature in model.inputs}
     unknown = [name for name in inputs if name not in features]
     if unknown:
         raise InputError(f"the model has no input {', '.join(map(repr, unknown))}; its inputs are {_names(features)}")
-    missing = [name for name, feature in features.items() if name not in inputs and not feature.optional]
-    if missing:
+    absent = [name for name, feature in features.items() if inputs.get(name) is None and not feature.optional]
+    if absent:
         raise InputError(
-            f"the input {', '.join(map(repr, missing))} is missing; the model's inputs are {_names(features)}"
+            f"the input {', '.join(map(repr, absent))} is missing; the model's inputs are {_names(features)}"
         )
-    blobs = {}
-    for name, feature in features.items():
-        if feature.type == "image":
-            blobs[name] = _encode_image(model, feature, inputs[name])
-        else:
-            blobs[name] = _encode_array(model, feature, inputs.get(name))
-    return blobs
+    sequences = _takes_sequences(model)
+    return {
+        name: _read(feature, inputs[name], sequences)
+        for name, feature in features.items()
+        if inputs.get(name) is not None
+    }
 
 
-def decode_outputs(model: Model, blobs: Mapping[str, Array]) -> dict[str, Any]:
-    """A model's outputs from its network's blobs: arrays, pictures, a class label, a dictionary of probabilities."""
-    outputs: dict[str, Any] = {}
+def write_outputs(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model computed as the types that its outputs declare: NumPy arrays, PIL images, float, int, str, dicts.
+
+    Raises ModelError where an output that is declared was not computed or has another type.
+    """
+    outputs = {}
     for feature in model.outputs:
-        if feature.name in blobs:
-            if feature.type == "image":
-                outputs[feature.name] = to_picture(blobs[feature.name], feature)
-            else:
-                outputs[feature.name] = _decode_array(model, feature, blobs[feature.name])
-    if model.kind == "neuralNetworkClassifier":
-        outputs.update(_decode_classes(model, blobs[probabilities_blob(model)]))
+        if feature.name not in values:
+            raise ModelError(f"nothing in the model writes its output {feature.name!r}")
+        outputs[feature.name] = _write(feature, values[feature.name])
     return outputs
 
 
-def output_blobs(model: Model) -> list[str]:
-    """The blobs that a prediction needs."""
-    names = [feature.name for feature in model.outputs]
-    if model.kind == "neuralNetworkClassifier":
-        description = model.spec.description
-        written = {name for layer in network(model).layers for name in layer.output}
-        labels = {description.predictedFeatureName, description.predictedProbabilitiesName}
-        names = [name for name in names if name in written or name not in labels]
-        names.append(probabilities_blob(model))
-    return list(dict.fromkeys(names))
+def input_vector(model: Model, values: Mapping[str, Any]) -> Array:
+    """All inputs of a model one after the other as a float64 vector: numbers and flattened arrays, in their order."""
+    parts = []
+    for feature in model.inputs:
+        if feature.type not in ("double", "int64", "multiArray"):
+            raise ModelError(
+                f"a {model.kind} takes numbers and arrays, but its input {feature.name!r} is a {feature.type}"
+            )
+        if feature.name in values:
+            parts.append(np.asarray(values[feature.name], np.float64).reshape(-1))
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def probabilities_blob(model: Model) -> str:
-    """The blob that holds a classifier's probabilities: the one it names, else what its last layer writes."""
-    classifier = network(model)
-    if classifier.labelProbabilityLayerName:
-        return str(classifier.labelProbabilityLayerName)
-    if not classifier.layers:
-        raise ModelError("the classifier has no layers")
-    return str(classifier.layers[-1].output[-1])
+def single_input(model: Model) -> str:
+    """The name of a model's only input; raises ModelError where it has none or several."""
+    if len(model.inputs) != 1:
+        raise ModelError(f"a {model.kind} has one input, this one has {len(model.inputs)}")
+    return model.inputs[0].name
 
 
-def class_labels(model: Model) -> list[str] | list[int]:
-    """The labels of a classifier in the order of its probabilities."""
-    classifier = network(model)
+def single_output(model: Model) -> str:
+    """The name of a model's only output; raises ModelError where it has none or several."""
+    if len(model.outputs) != 1:
+        raise ModelError(f"a {model.kind} has one output, this one has {len(model.outputs)}")
+    return model.outputs[0].name
+
+
+def class_labels(classifier: Any) -> list[str] | list[int]:
+    """The labels of a classifier's message in the order of its probabilities; empty where it states none."""
     kind = classifier.WhichOneof("ClassLabels")
     return list(getattr(classifier, kind).vector) if kind else []
 
 
-def _encode_image(model: Model, feature: Feature, value: Any) -> Array:
+def classification(model: Model, labels: Sequence[Any], probabilities: Any, label: Any = None) -> dict[str, Any]:
+    """A classifier's outputs: the label, the most probable one unless given, and the dictionary of probabilities.
+
+    Raises ModelError where there are more or fewer labels than probabilities.
+    """
+    values = np.asarray(probabilities, np.float64).reshape(-1)
+    if len(labels) != values.size or not values.size:
+        raise ModelError(f"the classifier has {len(labels)} class labels but {values.size} probabilities")
+    description = model.spec.description
+    result: dict[str, Any] = {}
+    if description.predictedFeatureName:
+        result[description.predictedFeatureName] = labels[int(np.argmax(values))] if label is None else label
+    if description.predictedProbabilitiesName:
+        result[description.predictedProbabilitiesName] = dict(zip(labels, map(float, values), strict=True))
+    return result
+
+
+def _read(feature: Feature, value: Any, sequences: bool) -> Any:
+    value = _without_torch(value)
+    if feature.type == "image":
+        return _read_picture(feature, value)
+    if feature.type == "multiArray":
+        return _read_array(feature, value, sequences)
+    if feature.type in ("double", "int64"):
+        return _read_number(feature, value)
+    if feature.type == "string":
+        if not isinstance(value, str):
+            raise InputError(f"input {feature.name!r} takes a text, not {_given(value)}")
+        return str(value)
+    if feature.type == "dictionary":
+        return _read_dictionary(feature, value)
+    if feature.type == "sequence":
+        return _read_sequence(feature, value)
+    raise InputError(f"input {feature.name!r} has the type {feature.type}, for which no value can be given")
+
+
+def _without_torch(value: Any) -> Any:
+    """A torch tensor as an array; torch itself is never imported."""
+    if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
+        value = value.detach().cpu()
+        return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    return value
+
+
+def _read_picture(feature: Feature, value: Any) -> Image.Image:
     if not isinstance(value, Image.Image | np.ndarray | str | Path):
-        raise InputError(f"input {feature.name!r} is a picture: give a PIL image, a path or an [H, W, 3] array")
-    picture = open_picture(value)
+        raise InputError(
+            f"input {feature.name!r} is a picture: give a PIL image, a path or an [H, W, 3] array, not {_given(value)}"
+        )
+    try:
+        picture = open_picture(_channels_last(value) if isinstance(value, np.ndarray) else value)
+    except InputError as error:
+        raise InputError(f"input {feature.name!r}: {error}") from error
     if not feature.accepts_size(picture.width, picture.height):
         raise InputError(
             f"input {feature.name!r} takes pictures of {feature.size_text} pixels, not "
             f"{picture.width}x{picture.height}; resize the picture first"
         )
-    pixels = _preprocess(model, feature, to_array(picture, feature))
-    exact = network(model).imageInputShapeMapping == 1
-    return pixels[None] if exact else pixels[None, None]
+    return picture
 
 
-def _preprocess(model: Model, feature: Feature, pixels: Array) -> Array:
-    for step in network(model).preprocessing:
-        if step.featureName not in ("", feature.name):
-            continue
-        if step.WhichOneof("preprocessor") == "scaler":
-            scaler = step.scaler
-            bias = {
-                "RGB": (scaler.redBias, scaler.greenBias, scaler.blueBias),
-                "BGR": (scaler.blueBias, scaler.greenBias, scaler.redBias),
-            }.get(feature.color_space or "", (scaler.grayBias,))
-            pixels = pixels * np.float32(scaler.channelScale) + np.asarray(bias, np.float32)[:, None, None]
-        elif step.WhichOneof("preprocessor") == "meanImage":
-            mean = read_floats(step.meanImage, "meanImage")
-            if mean.size != pixels.size:
-                raise ModelError(
-                    f"input {feature.name!r}: the mean image has {mean.size} values, the picture has {pixels.size}"
-                )
-            pixels = pixels - mean.reshape(pixels.shape)
-    return pixels
-
-
-def _encode_array(model: Model, feature: Feature, value: Any) -> Array:
-    exact = network(model).arrayInputShapeMapping == 1
-    if value is None:
-        shape = feature.shape or (1,)
-        value = np.full(shape, feature.default if feature.default is not None else 0.0, np.float32)
-    try:
-        array = np.asarray(value, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"input {feature.name!r} takes an array of numbers, shape {list(feature.shape or ())}, not a "
-            f"{type(value).__name__}"
-        ) from error
-    array = np.atleast_1d(array)
-    if not exact and _is_sequence(feature, array):
-        return array
-    if not feature.accepts(array.shape):
-        shape = feature.shape or ()
-        if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
-            raise InputError(
-                f"input {feature.name!r} takes an array of shape {feature.size_text}, not {list(array.shape)}"
-            )
-        array = array.reshape(shape)
-    return array if exact else _rank5(feature, array)
-
-
-def _is_sequence(feature: Feature, array: Array) -> bool:
-    """Whether [Seq, Batch, C, H, W] is given where the legacy mapping describes one step: [C] or [C, H, W]."""
-    shape = feature.shape or ()
-    return array.ndim == 5 and array.shape[2:] == {1: (*shape, 1, 1), 3: shape}.get(len(shape))
-
-
-def _rank5(feature: Feature, array: Array) -> Array:
-    """[C], [Batch, C], [C, H, W], [Batch, C, H, W] or [Seq, Batch, C, H, W] as rank 5."""
-    shape = array.shape
-    if array.ndim > 5:
-        raise InputError(f"input {feature.name!r}: networks with the legacy shape mapping take at most five axes")
-    ranks = {1: (1, 1, *shape, 1, 1), 2: (1, *shape, 1, 1), 3: (1, 1, *shape), 4: (1, *shape), 5: shape}
-    return array.reshape(ranks[array.ndim])
-
-
-def _decode_array(model: Model, feature: Feature, array: Array) -> Any:
-    if feature.type in ("double", "int64"):
-        number = float(array.reshape(-1)[0])
-        return int(number) if feature.type == "int64" else number
-    dtype = _ARRAY_DTYPES.get(feature.dtype or "", np.float32)
-    if dtype in (np.int32, np.int8):
-        array = np.trunc(array)
-    shape = feature.shape
-    if network(model).arrayInputShapeMapping != 1:
-        if shape and int(np.prod(shape)) == array.size:
-            array = array.reshape(shape)
-        elif array.ndim == 5:
-            array = _legacy_output(array)
-    return array.astype(dtype)
-
-
-def _legacy_output(array: Array) -> Array:
-    """[1, 1, C, 1, 1] as [C], [1, 1, C, H, W] as [C, H, W]; sequences and batches stay."""
-    if array.shape[0] == array.shape[1] == 1:
-        return array.reshape(array.shape[2:] if array.shape[3:] != (1, 1) else array.shape[2:3])
+def _channels_last(array: Array) -> Array:
+    """A picture as torch has it, [C, H, W] or [1, C, H, W], as [H, W, C]; values between 0 and 1 are refused."""
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.dtype.kind == "f" and array.size:
+        if not np.isfinite(array).all():
+            raise InputError("the picture has values that are not finite")
+        if array.max() <= 1.0 and array.min() >= 0.0 and (array != np.rint(array)).any():
+            raise InputError("the picture has values between 0 and 1, but pixels go from 0 to 255; multiply by 255")
     return array
 
 
-def _decode_classes(model: Model, probabilities: Array) -> dict[str, Any]:
-    labels = class_labels(model)
-    values = probabilities.reshape(-1)
-    if len(labels) != values.size:
-        raise ModelError(f"the classifier has {len(labels)} class labels but {values.size} probabilities")
-    description = model.spec.description
-    result: dict[str, Any] = {}
-    if description.predictedFeatureName:
-        result[description.predictedFeatureName] = labels[int(np.argmax(values))]
-    if description.predictedProbabilitiesName:
-        result[description.predictedProbabilitiesName] = dict(zip(labels, map(float, values), strict=True))
+def _read_array(feature: Feature, value: Any, sequences: bool) -> Array:
+    if isinstance(value, Image.Image | str | bytes | Mapping):
+        raise InputError(
+            f"input {feature.name!r} takes an array of numbers, shape {_shape(feature)}, not {_given(value)}"
+        )
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            array = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"input {feature.name!r} takes an array of numbers, shape {_shape(feature)}, not {_given(value)}"
+        ) from error
+    array = np.atleast_1d(array)
+    if feature.accepts(array.shape) or (sequences and _is_sequence(feature, array)):
+        return array
+    shape = feature.shape or ()
+    if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
+        raise InputError(f"input {feature.name!r} takes an array of shape {feature.size_text}, not {list(array.shape)}")
+    return array.reshape(shape)
+
+
+def _is_sequence(feature: Feature, array: Array) -> bool:
+    """Whether [Seq, Batch, C], or [Seq, Batch, C, H, W], is given where the legacy mapping describes one step."""
+    shape = feature.shape or ()
+    if array.ndim == 3:
+        return len(shape) == 1 and array.shape[2:] == shape
+    return array.ndim == 5 and array.shape[2:] == {1: (*shape, 1, 1), 3: shape}.get(len(shape))
+
+
+def _takes_sequences(model: Model) -> bool:
+    """Whether the model is a network whose arrays are mapped to five axes, a sequence's steps first."""
+    return getattr(getattr(model.spec, model.kind, None), "arrayInputShapeMapping", 1) == 0
+
+
+def _read_number(feature: Feature, value: Any) -> float | int:
+    kind = "a number" if feature.type == "double" else "a whole number"
+    array = np.asarray(value) if not isinstance(value, str | bytes | Image.Image | Mapping) else np.asarray(None)
+    if array.size != 1 or array.dtype.kind not in "fiub":
+        raise InputError(f"input {feature.name!r} takes {kind}, not {_given(value)}")
+    number = array.reshape(-1)[0].item()
+    if feature.type == "double":
+        return float(number)
+    if isinstance(number, float) and not number.is_integer():
+        raise InputError(f"input {feature.name!r} takes {kind}, not {number}")
+    return int(number)
+
+
+def _read_dictionary(feature: Feature, value: Any) -> dict[Any, float]:
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"input {feature.name!r} takes a dictionary from {_keys(feature)} to numbers, not {_given(value)}"
+        )
+    result = {}
+    for key, number in value.items():
+        whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if whole if feature.dtype == "string" else isinstance(key, str):
+            raise InputError(
+                f"input {feature.name!r} takes a dictionary from {_keys(feature)} to numbers, not a key {key!r}"
+            )
+        try:
+            result[int(key) if whole else str(key)] = float(number)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"input {feature.name!r}: the value of {key!r} is {_given(number)}, not a number"
+            ) from None
     return result
+
+
+def _read_sequence(feature: Feature, value: Any) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
+        raise InputError(f"input {feature.name!r} takes a list of {_keys(feature)}, not {_given(value)}")
+    items = list(value)
+    wanted: Any = str if feature.dtype == "string" else (int, np.integer)
+    for item in items:
+        if not isinstance(item, wanted):
+            raise InputError(f"input {feature.name!r} takes a list of {_keys(feature)}, not one with {_given(item)}")
+    return [str(item) if feature.dtype == "string" else int(item) for item in items]
+
+
+def _write(feature: Feature, value: Any) -> Any:
+    try:
+        if feature.type in ("double", "int64"):
+            number = np.asarray(value).reshape(-1)
+            if number.size != 1:
+                raise ValueError(f"{number.size} values")
+            return _whole(float(number[0])) if feature.type == "int64" else float(number[0])
+        if feature.type == "string":
+            return str(value)
+        if feature.type == "dictionary":
+            key = str if feature.dtype == "string" else int
+            return {key(name): float(number) for name, number in value.items()}
+        if feature.type == "multiArray":
+            return _write_array(feature, value)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ModelError(
+            f"the output {feature.name!r} is declared as {feature}, but the model computes {_given(value)}: {error}"
+        ) from error
+    return value
+
+
+def _whole(number: float) -> int:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no whole number")
+    return int(number)
+
+
+def _write_array(feature: Feature, value: Any) -> Array:
+    """An array of the declared type; of the declared shape too, where only axes of size 1 differ."""
+    array = np.asarray(value)
+    dtype = _ARRAY_DTYPES.get(feature.dtype or "")
+    if dtype in (np.int32, np.int8) and array.dtype.kind == "f":
+        array = np.trunc(array)
+    shape = feature.shape
+    if shape and array.shape != shape and [n for n in array.shape if n != 1] == [n for n in shape if n != 1]:
+        array = array.reshape(shape)
+    return array.astype(dtype) if dtype else array
+
+
+def _shape(feature: Feature) -> str:
+    return str(list(feature.shape or ()))
+
+
+def _keys(feature: Feature) -> str:
+    return "texts" if feature.dtype == "string" else "whole numbers"
+
+
+def _given(value: Any) -> str:
+    """What was given, in few words: its type, and its shape or beginning."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {list(value.shape)} of {value.dtype}"
+    if isinstance(value, Image.Image):
+        return f"a picture of {value.width}x{value.height}"
+    text = repr(value)
+    return f"the {type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
 def _names(features: Mapping[str, Feature]) -> str:

@@ -21,6 +21,7 @@ from mlexplorer.graph import Node
 from mlexplorer.layers import EVALUATIONS, LOWERINGS
 from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass, CustomStep, registered_custom_layers
+from mlexplorer.runtime.custom_stub import missing_layers_text
 from mlexplorer.runtime.lowering import Segment, lower
 from mlexplorer.runtime.sessions import Session
 
@@ -139,11 +140,7 @@ class Program:
             raise UnsupportedError(f"these layers cannot be run yet: {names}")
         missing = [n for n in nodes if n.type == "custom" and n.params.className not in self._classes]
         if missing:
-            names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in missing[:20])
-            raise CustomLayerError(
-                f"custom layers without a Python class: {names}; register one with "
-                f'@mlexplorer.custom_layer("{missing[0].params.className}"), or pass custom_layers={{name: class}}'
-            )
+            raise CustomLayerError(missing_layers_text(missing))
 
     def _reads(self, scope: str) -> dict[str, int]:
         """The index of the last layer of a network that reads a blob; blobs outlive a nested network's turns."""

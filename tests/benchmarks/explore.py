@@ -19,7 +19,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 import mlexplorer as mle
-from mlexplorer.runtime.features import encode_inputs
+from mlexplorer.runtime.models.network import encode
 from mlexplorer.runtime.prediction import Predictor
 from mlexplorer.runtime.sessions import available_cores
 from mlexplorer.sweep import fit, input_feature, read_inputs
@@ -49,7 +49,7 @@ def bare_run(model: mle.Model, picture: Any) -> Callable[[], object]:
     options.intra_op_num_threads = available_cores()
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ((blob, name),) = segment.inputs
-    feeds = {name: np.ascontiguousarray(encode_inputs(model, {"image": picture})[blob], np.float32)}
+    feeds = {name: np.ascontiguousarray(encode(model, {"image": picture})[blob], np.float32)}
     return lambda: session.run(None, feeds)
 
 
