@@ -314,7 +314,10 @@ class GraphBuilder:
     ) -> list[Value]:
         names = ["" if operand is None else self.materialise(operand) for operand in operands]
         results = [self._name(type) for _ in range(outputs)]
-        node = helper.make_node(type, names, results, **attributes)
+        given = len(names)
+        while given and not names[given - 1]:  # onnxruntime's layout optimization passes over a Conv with an empty bias
+            given -= 1
+        node = helper.make_node(type, names[:given], results, **attributes)
         types = self._infer(node, {n: o for n, o in zip(names, operands, strict=True) if o is not None})
         values = [Value(name, *types[name]) for name in results]
         if type not in _RANDOM and all(o is None or o.value is not None for o in operands) and _small(values):
