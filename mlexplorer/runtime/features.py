@@ -223,7 +223,7 @@ def _read_dictionary(feature: Feature, value: Any) -> dict[Any, float]:
     result = {}
     for key, number in value.items():
         whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
-        if whole if feature.dtype == "string" else isinstance(key, str):
+        if not (isinstance(key, str) if feature.dtype == "string" else whole):
             raise InputError(
                 f"input {feature.name!r} takes a dictionary from {_keys(feature)} to numbers, not a key {key!r}"
             )
