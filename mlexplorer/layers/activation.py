@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlexplorer.errors import ModelError, UnsupportedError
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Array, Builder, Layer, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -69,10 +70,10 @@ def gelu(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 
     EXACT uses erf, TANH_APPROXIMATION a tanh of a cubic, SIGMOID_APPROXIMATION sigmoid(1.702 x).
     """
-    params = layer.params
-    if params.mode == params.SIGMOID_APPROXIMATION:
+    mode = enum_name(layer.params, "mode")
+    if mode == "SIGMOID_APPROXIMATION":
         return build.op("Mul", x[0], build.op("Sigmoid", build.op("Mul", x[0], 1.702)))
-    return build.op("Gelu", x[0], approximate="none" if params.mode == params.EXACT else "tanh")
+    return build.op("Gelu", x[0], approximate="none" if mode == "EXACT" else "tanh")
 
 
 def _per_channel(build: Builder, layer: Layer, field: str, x: Any) -> Any:

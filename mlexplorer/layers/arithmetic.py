@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlexplorer.errors import ModelError
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -39,10 +40,8 @@ _OPERATORS = {
     "powBroadcastable": "Pow",
     "minBroadcastable": "Min",
     "maxBroadcastable": "Max",
-    "min": "Min",
-    "max": "Max",
-    "average": "Mean",
 }
+_OF_ANY_NUMBER = {"min": "Min", "max": "Max", "average": "Mean"}
 _COMPARISONS = {
     "equal": "Equal",
     "notEqual": "Equal",
@@ -51,6 +50,7 @@ _COMPARISONS = {
     "greaterThan": "Greater",
     "greaterEqual": "GreaterOrEqual",
 }
+_PLAIN_UNARY = {"SQRT": "Sqrt", "EXP": "Exp", "LOG": "Log", "ABS": "Abs"}
 _LOGIC = {"logicalAnd": "And", "logicalOr": "Or", "logicalXor": "Xor"}
 
 
@@ -73,26 +73,23 @@ def unary(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     SQRT, RSQRT 1 / sqrt(v + epsilon), INVERSE 1 / (v + epsilon), POWER v^alpha, EXP, LOG, ABS, THRESHOLD max(v, alpha);
     scale is 1 and epsilon 1e-6 where unset.
     """
-    params = layer.params
+    params, function = layer.params, enum_name(layer.params, "type")
     v = x[0]
     if params.scale not in (0, 1):
         v = build.op("Mul", v, params.scale)
     if params.shift:
         v = build.op("Add", v, params.shift)
-    if params.type in (params.RSQRT, params.INVERSE):
+    if function in ("RSQRT", "INVERSE"):
         v = build.op("Add", v, params.epsilon or 1e-6)
-        return build.op("Reciprocal", build.op("Sqrt", v) if params.type == params.RSQRT else v)
-    if params.type == params.POWER:
+        return build.op("Reciprocal", build.op("Sqrt", v) if function == "RSQRT" else v)
+    if function == "POWER":
         return build.op("Pow", v, params.alpha)
-    if params.type == params.THRESHOLD:
+    if function == "THRESHOLD":
         return build.op("Max", v, params.alpha)
-    plain = {params.SQRT: "Sqrt", params.EXP: "Exp", params.LOG: "Log", params.ABS: "Abs"}
-    if params.type not in plain:
-        raise ModelError(f"a unary function of type {params.type} is not known")
-    return build.op(plain[params.type], v)
+    return build.op(_PLAIN_UNARY[function], v)
 
 
-@lowers("add", "multiply")
+@lowers("add", "multiply", inputs=(1, None))
 def add_or_multiply(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The sum or product of all inputs, broadcast; of one input and alpha (AddLayerParams, MultiplyLayerParams)."""
     operator = "Add" if layer.type == "add" else "Mul"
@@ -100,34 +97,36 @@ def add_or_multiply(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return reduce(lambda a, b: build.op(operator, a, b), operands)
 
 
-@lowers(*_OPERATORS)
+@lowers(*_OPERATORS, inputs=2)
 def operator(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
-    """The ONNX operator of the same name on broadcast inputs: two for the broadcastable types, else any number."""
-    if layer.type.endswith("Broadcastable"):
-        _require_two(x)
+    """The ONNX operator of the same name on two broadcast inputs (AddBroadcastableLayerParams, ...)."""
     return build.op(_OPERATORS[layer.type], *x)
 
 
-@lowers("floorDivBroadcastable")
+@lowers(*_OF_ANY_NUMBER, inputs=(1, None))
+def operator_of_any_number(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+    """The least, greatest or mean of all inputs, broadcast (MinLayerParams, MaxLayerParams, AverageLayerParams)."""
+    return build.op(_OF_ANY_NUMBER[layer.type], *x) if len(x) > 1 else x[0]
+
+
+@lowers("floorDivBroadcastable", inputs=2)
 def floor_division(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The largest whole number not above a / b (FloorDivBroadcastableLayerParams)."""
-    _require_two(x)
     return build.op("Floor", build.op("Div", x[0], x[1]))
 
 
-@lowers("modBroadcastable")
+@lowers("modBroadcastable", inputs=2)
 def modulo(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The remainder of floored division, which has the sign of b (ModBroadcastableLayerParams).
 
     ONNX Mod on floats is C's fmod, which has the sign of a.
     """
-    _require_two(x)
     remainder = build.op("Mod", x[0], x[1], fmod=1)
     opposite = build.op("Less", build.op("Mul", build.op("Sign", remainder), build.op("Sign", x[1])), 0.0)
     return build.op("Where", opposite, build.op("Add", remainder, x[1]), remainder)
 
 
-@lowers(*_COMPARISONS)
+@lowers(*_COMPARISONS, inputs=(1, 2))
 def comparison(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """1 where the comparison of two broadcast inputs holds, else 0; of one input with alpha (EqualLayerParams, ...)."""
     other = x[1] if len(x) > 1 else layer.params.alpha
@@ -135,10 +134,9 @@ def comparison(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("Not", result) if layer.type == "notEqual" else result
 
 
-@lowers(*_LOGIC)
+@lowers(*_LOGIC, inputs=2)
 def logic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """1 or 0 by the truth of two broadcast inputs; what is not 0 is true (LogicalAndLayerParams, ...)."""
-    _require_two(x)
     return build.op(_LOGIC[layer.type], build.cast(x[0], np.bool_), build.cast(x[1], np.bool_))
 
 
@@ -162,11 +160,6 @@ def scale(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def bias(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Add a bias of shape [1], [C], [1, H, W] or [C, H, W] (BiasLayerParams)."""
     return build.op("Add", x[0], _on_channels(build, layer, "bias", layer.params.shape, x[0]))
-
-
-def _require_two(x: Sequence[Any]) -> None:
-    if len(x) != 2:
-        raise ModelError(f"{len(x)} inputs are given; two are needed")
 
 
 def _on_channels(build: Builder, layer: Layer, field: str, shape: Sequence[int], x: Any) -> Any:

@@ -35,7 +35,7 @@ def padding(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return with_rank4(build, x[0], pad) if len(x[0].shape) > 4 else pad(x[0])
 
 
-@lowers("constantPad")
+@lowers("constantPad", inputs=(1, 2))
 def constant_pad(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Every axis extended by a constant at its start and end (ConstantPaddingLayerParams; ONNX Pad).
 
@@ -53,7 +53,7 @@ def constant_pad(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("Pad", x[0], amounts, float(params.value))
 
 
-@lowers("crop")
+@lowers("crop", inputs=(1, 2))
 def crop(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Height and width without cropAmounts, or a window of the second input's size at `offset` (CropLayerParams)."""
     for tensor in x:

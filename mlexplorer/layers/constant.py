@@ -11,7 +11,7 @@ from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Builder, Layer, Operand, lowers
 
 
-@lowers("loadConstant")
+@lowers("loadConstant", inputs=0)
 def load_constant(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Stored values as [1, 1, C, H, W] (LoadConstantLayerParams)."""
     shape = [int(n) for n in layer.params.shape]
@@ -20,7 +20,7 @@ def load_constant(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.reshape(build.weight(layer, "data"), [1, 1, *shape])
 
 
-@lowers("loadConstantND")
+@lowers("loadConstantND", inputs=0)
 def load_constant_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Stored values in a shape of any rank (LoadConstantNDLayerParams)."""
     return build.reshape(build.weight(layer, "data"), [int(n) for n in layer.params.shape] or [1])
@@ -32,7 +32,7 @@ def fill_like(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _filled(build, layer, x[0].shape)
 
 
-@lowers("fillStatic")
+@lowers("fillStatic", inputs=0)
 def fill_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """One value in the shape targetShape (FillStaticLayerParams)."""
     return _filled(build, layer, [int(n) for n in layer.params.targetShape] or [1])
@@ -44,7 +44,7 @@ def fill_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _filled(build, layer, build.reshape(build.cast(x[0], np.int64), [-1]))
 
 
-@lowers("rangeStatic")
+@lowers("rangeStatic", inputs=0)
 def range_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """startValue, and on by stepSizeValue, before endValue (RangeStaticLayerParams)."""
     params = layer.params
@@ -52,7 +52,7 @@ def range_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.constant(np.arange(params.startValue, params.endValue, params.stepSizeValue))
 
 
-@lowers("rangeDynamic")
+@lowers("rangeDynamic", inputs=(1, 3))
 def range_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """A range whose end, start and step are the first, second and third input (RangeDynamicLayerParams; ONNX Range).
 

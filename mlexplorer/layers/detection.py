@@ -10,7 +10,7 @@ from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Array, Layer, evaluates
 
 
-@evaluates("NonMaximumSuppression")
+@evaluates("NonMaximumSuppression", inputs=(2, 5))
 def non_maximum_suppression(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
     """The best boxes, without those that overlap a better one (NonMaximumSuppressionLayerParams).
 
@@ -22,7 +22,7 @@ def non_maximum_suppression(layer: Layer, x: Sequence[Array]) -> Sequence[Array]
     boxes, scores, *overrides = (np.asarray(array, np.float32) for array in x)
     if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape[2] != 4 or boxes.shape[:2] != scores.shape[:2]:
         raise ModelError(
-            f"layer {layer.name!r} ({layer.type}): boxes of shape {list(boxes.shape)} and scores of shape "
+            f"boxes of shape {list(boxes.shape)} and scores of shape "
             f"{list(scores.shape)} do not fit; they must be [B, N, 4] and [B, N, C]"
         )
     defaults = (layer.params.iouThreshold, layer.params.scoreThreshold, layer.params.maxBoxes)
@@ -30,7 +30,7 @@ def non_maximum_suppression(layer: Layer, x: Sequence[Array]) -> Sequence[Array]
     thresholds = [*given, *defaults[len(given) :]]
     iou_threshold, score_threshold, count = thresholds[0], thresholds[1], int(thresholds[2])
     if count < 1 or boxes.shape[1] < 1:
-        raise ModelError(f"layer {layer.name!r} ({layer.type}): {boxes.shape[1]} boxes, of which {count} are wanted")
+        raise ModelError(f"{boxes.shape[1]} boxes, of which {count} are wanted")
     batch = boxes.shape[0]
     chosen_boxes = np.zeros((batch, count, 4), np.float32)
     chosen_scores = np.zeros((batch, count, scores.shape[2]), np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.axes import positive_axis
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -27,14 +28,14 @@ _REDUCTIONS = {
 _INVERSES = {"SCATTER_SUB": "Neg", "SCATTER_DIV": "Reciprocal"}
 
 
-@lowers("gather")
+@lowers("gather", inputs=2)
 def gather(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Slices of one axis at the indices, whose axes take that axis's place (GatherLayerParams; ONNX Gather)."""
     axis = positive_axis(layer.params.axis, len(x[0].shape))
     return build.op("Gather", x[0], build.cast(x[1], np.int64), axis=axis)
 
 
-@lowers("gatherND")
+@lowers("gatherND", inputs=2)
 def gather_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Slices at the multi-indices along the last axis of the second input (GatherNDLayerParams; ONNX GatherND).
 
@@ -46,14 +47,14 @@ def gather_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("GatherND", x[0], indices)
 
 
-@lowers("gatherAlongAxis")
+@lowers("gatherAlongAxis", inputs=2)
 def gather_along_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """NumPy's take_along_axis (GatherAlongAxisLayerParams; ONNX GatherElements)."""
     axis = positive_axis(layer.params.axis, len(x[0].shape))
     return build.op("GatherElements", x[0], build.cast(x[1], np.int64), axis=axis)
 
 
-@lowers("scatter")
+@lowers("scatter", inputs=3)
 def scatter(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The first input with slices of one axis, at the indices, updated by the third (ScatterLayerParams).
 
@@ -79,14 +80,14 @@ def scatter(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.transpose(y, np.argsort(front).tolist())
 
 
-@lowers("scatterND")
+@lowers("scatterND", inputs=3)
 def scatter_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The first input, updated by the third at multi-indices (ScatterNDLayerParams; ONNX ScatterND)."""
     indices = build.cast(x[1], np.int64)
     return build.op("ScatterND", x[0], indices, _updates(build, layer, x[2]), reduction=_reduction(layer))
 
 
-@lowers("scatterAlongAxis")
+@lowers("scatterAlongAxis", inputs=3)
 def scatter_along_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """NumPy's put_along_axis, with accumulation (ScatterAlongAxisLayerParams; ONNX ScatterElements)."""
     axis = positive_axis(layer.params.axis, len(x[0].shape))
@@ -94,23 +95,16 @@ def scatter_along_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("ScatterElements", x[0], indices, updates, axis=axis, reduction=_reduction(layer))
 
 
-def _mode(layer: Layer) -> str:
-    mode = layer.params.DESCRIPTOR.fields_by_name["mode"].enum_type.values_by_number.get(layer.params.mode)
-    if mode is None:
-        raise ModelError(f"there is no scatter mode {layer.params.mode}")
-    return str(mode.name)
-
-
 def _reduction(layer: Layer) -> str:
-    return _REDUCTIONS[_mode(layer)]
+    return _REDUCTIONS[enum_name(layer.params, "mode")]
 
 
 def _updates(build: Builder, layer: Layer, updates: Tensor) -> Any:
-    inverse = _INVERSES.get(_mode(layer))
+    inverse = _INVERSES.get(enum_name(layer.params, "mode"))
     return build.op(inverse, updates) if inverse else updates
 
 
-@lowers("topK")
+@lowers("topK", inputs=(1, 2))
 def top_k(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The K largest values of an axis and their indices, or smallest with useBottomK (TopKLayerParams; ONNX TopK).
 
@@ -132,7 +126,7 @@ def arg_sort(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("TopK", x[0], [x[0].shape[axis]], outputs=2, axis=axis, largest=largest)[1]
 
 
-@lowers("oneHot")
+@lowers("oneHot", inputs=(1, 2))
 def one_hot(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """A new axis with onValue at the index and offValue elsewhere; all offValue where the index is out of range.
 
@@ -158,7 +152,7 @@ def where_non_zero(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("Transpose", build.op("NonZero", x[0]), perm=[1, 0])
 
 
-@lowers("whereBroadcastable")
+@lowers("whereBroadcastable", inputs=3)
 def where_broadcastable(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The second input where the first is not zero, else the third (WhereBroadcastableLayerParams; ONNX Where)."""
     return build.op("Where", build.cast(x[0], np.bool_), x[1], x[2])

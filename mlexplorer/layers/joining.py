@@ -14,7 +14,7 @@ from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
 
-@lowers("concat")
+@lowers("concat", inputs=(1, None))
 def concat(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Side by side along the channels, or along the sequence with sequenceConcat (ConcatLayerParams; ONNX Concat)."""
     axis = -5 if layer.params.sequenceConcat else -3
@@ -28,7 +28,7 @@ def concat(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.reshape(y, [*leading, *y.shape[1:]])
 
 
-@lowers("concatND")
+@lowers("concatND", inputs=(1, None))
 def concat_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Side by side along any axis (ConcatNDLayerParams; ONNX Concat).
 
@@ -43,7 +43,7 @@ def concat_nd(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.reshape(turns, shape)
 
 
-@lowers("stack")
+@lowers("stack", inputs=(1, None))
 def stack(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Side by side along a new axis (StackLayerParams; ONNX Unsqueeze and Concat)."""
     return _stack(build, x, positive_axis(layer.params.axis, len(x[0].shape) + 1))
@@ -96,7 +96,7 @@ def _split(build: Builder, x: Tensor, sizes: Sequence[int], axis: int) -> Any:
     return build.op("Split", x, list(sizes), outputs=len(sizes), axis=axis)
 
 
-@lowers("tile")
+@lowers("tile", inputs=(1, 2))
 def tile(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Repeated along the last axes, as often as `reps` or a second input says (TileLayerParams; ONNX Tile)."""
     rank = len(x[0].shape)

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mlexplorer.errors import MlexplorerError, ModelError
+
 Array = NDArray[Any]
 
 
@@ -99,31 +101,48 @@ class Builder(Protocol):
 Lowering = Callable[[Builder, Layer, Sequence[Any]], Any]
 Evaluation = Callable[[Layer, Sequence[Array]], Sequence[Array]]
 Layouts = Callable[[Any], Mapping[str, WeightLayout]]
+InputCount = int | tuple[int, int | None]
+"""How many inputs a layer takes: a number, or the least and the most; None is any number."""
 
 LOWERINGS: dict[str, Lowering] = {}
 EVALUATIONS: dict[str, Evaluation] = {}
 LAYOUTS: dict[str, Layouts] = {}
 
 
-def lowers(*types: str) -> Callable[[Lowering], Lowering]:
-    """Register the function that writes layers of these types as ONNX operators.
+def lowers(*types: str, inputs: InputCount = 1) -> Callable[[Lowering], Lowering]:
+    """Register the function that writes layers of these types, with so many inputs, as ONNX operators.
 
     It gets the builder, the layer and its inputs (float32 tensors) and returns one tensor, or a sequence of them for
-    several outputs. Results of other types are cast to float32 by the runtime.
+    several outputs. Results of other types are cast to float32 by the runtime, which puts the layer's name before the
+    messages of errors.
     """
 
     def register(function: Lowering) -> Lowering:
-        LOWERINGS.update(dict.fromkeys(types, function))
+        def checked(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
+            _require_inputs(len(x), inputs)
+            return function(build, layer, x)
+
+        LOWERINGS.update(dict.fromkeys(types, checked))
         return function
 
     return register
 
 
-def evaluates(*types: str) -> Callable[[Evaluation], Evaluation]:
-    """Register the function that computes layers of these types in NumPy, where ONNX cannot."""
+def evaluates(*types: str, inputs: InputCount = 1) -> Callable[[Evaluation], Evaluation]:
+    """Register the function that computes layers of these types, with so many inputs, in NumPy, where ONNX cannot.
+
+    The layer's name is put before the messages of errors.
+    """
 
     def register(function: Evaluation) -> Evaluation:
-        EVALUATIONS.update(dict.fromkeys(types, function))
+        def checked(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
+            try:
+                _require_inputs(len(x), inputs)
+                return function(layer, x)
+            except MlexplorerError as error:
+                raise type(error)(f"layer {layer.name!r} ({layer.type}): {error}") from error
+
+        EVALUATIONS.update(dict.fromkeys(types, checked))
         return function
 
     return register
@@ -140,3 +159,11 @@ def lays_out(*types: str) -> Callable[[Layouts], Layouts]:
         return function
 
     return register
+
+
+def _require_inputs(given: int, inputs: InputCount) -> None:
+    least, most = (inputs, inputs) if isinstance(inputs, int) else inputs
+    if given >= least and (most is None or given <= most):
+        return
+    wanted = f"{least} or more" if most is None else str(least) if least == most else f"{least} to {most}"
+    raise ModelError(f"there are {given} inputs; there must be {wanted}")

@@ -32,7 +32,7 @@ class _Weights:
     peepholes: Any
 
 
-@lowers("uniDirectionalLSTM")
+@lowers("uniDirectionalLSTM", inputs=(1, 3))
 def uni_directional_lstm(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """A long short-term memory (UniDirectionalLSTMLayerParams, LSTMParams; ONNX LSTM).
 
@@ -51,7 +51,7 @@ def uni_directional_lstm(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return results(build, y, (h, c), params.params.sequenceOutput)
 
 
-@lowers("biDirectionalLSTM")
+@lowers("biDirectionalLSTM", inputs=(1, 5))
 def bi_directional_lstm(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Two of them, forward and backward, their outputs side by side (BiDirectionalLSTMLayerParams; ONNX LSTM).
 

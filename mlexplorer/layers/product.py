@@ -32,7 +32,7 @@ def inner_product(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.reshape(y, [*leading, rows, *([1, 1] if len(shape) > 3 else [])])
 
 
-@lowers("batchedMatmul")
+@lowers("batchedMatmul", inputs=(1, 2))
 def batched_matmul(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The matrix product of two inputs, broadcast over the leading axes; of one with weights, plus a bias.
 

@@ -11,30 +11,33 @@ from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Array, Layer, evaluates
 
 
-@evaluates("randomNormalLike", "randomNormalStatic", "randomNormalDynamic")
+@evaluates("randomNormalLike", "randomNormalDynamic")
+@evaluates("randomNormalStatic", inputs=0)
 def random_normal(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
     """Normally distributed values of the given mean and stdDev (RandomNormalLikeLayerParams, ...)."""
     params = layer.params
     if params.stdDev < 0:
-        raise ModelError(f"{_named(layer)}: stdDev is {params.stdDev}; it must not be negative")
+        raise ModelError(f"stdDev is {params.stdDev}; it must not be negative")
     return (_generator(layer).normal(params.mean, params.stdDev, _shape(layer, x)),)
 
 
-@evaluates("randomUniformLike", "randomUniformStatic", "randomUniformDynamic")
+@evaluates("randomUniformLike", "randomUniformDynamic")
+@evaluates("randomUniformStatic", inputs=0)
 def random_uniform(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
     """Values evenly distributed from minVal to maxVal (RandomUniformLikeLayerParams, ...)."""
     params = layer.params
     if params.maxVal < params.minVal:
-        raise ModelError(f"{_named(layer)}: maxVal {params.maxVal} is below minVal {params.minVal}")
+        raise ModelError(f"maxVal {params.maxVal} is below minVal {params.minVal}")
     return (_generator(layer).uniform(params.minVal, params.maxVal, _shape(layer, x)),)
 
 
-@evaluates("randomBernoulliLike", "randomBernoulliStatic", "randomBernoulliDynamic")
+@evaluates("randomBernoulliLike", "randomBernoulliDynamic")
+@evaluates("randomBernoulliStatic", inputs=0)
 def random_bernoulli(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
     """Ones with the probability prob, else zeros (RandomBernoulliLikeLayerParams, ...)."""
     prob = layer.params.prob
     if not 0 <= prob <= 1:
-        raise ModelError(f"{_named(layer)}: prob is {prob}; it must be within 0 and 1")
+        raise ModelError(f"prob is {prob}; it must be within 0 and 1")
     return (_generator(layer).random(_shape(layer, x)) < prob,)
 
 
@@ -47,7 +50,7 @@ def categorical_distribution(layer: Layer, x: Sequence[Array]) -> Sequence[Array
     """
     params = layer.params
     if params.numSamples < 1:
-        raise ModelError(f"{_named(layer)}: numSamples is {params.numSamples}; it must be at least 1")
+        raise ModelError(f"numSamples is {params.numSamples}; it must be at least 1")
     logits = np.asarray(x[0], np.float64)
     if not params.isLogits:
         logits = np.log(logits + (params.eps or 1e-10))
@@ -72,9 +75,5 @@ def _shape(layer: Layer, x: Sequence[Array]) -> tuple[int, ...]:
     shape: Any = x[0].ravel() if layer.type.endswith("Dynamic") else layer.params.outputShape
     sizes = tuple(int(n) for n in shape)
     if not sizes or min(sizes) < 0:
-        raise ModelError(f"{_named(layer)}: {list(sizes)} is no shape")
+        raise ModelError(f"{list(sizes)} is no shape")
     return sizes
-
-
-def _named(layer: Layer) -> str:
-    return f"layer {layer.name!r} ({layer.type})"

@@ -35,7 +35,7 @@ Its tests take such a scaledTanh for a tanh.
 Activation = tuple[str, tuple[float, ...]]
 
 
-@lowers("simpleRecurrent")
+@lowers("simpleRecurrent", inputs=(1, 2))
 def simple_recurrent(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The recurrence h = f(W x + R h + b) (SimpleRecurrentLayerParams; ONNX RNN). Inputs x, h; outputs y, h."""
     params = layer.params
@@ -54,7 +54,7 @@ def simple_recurrent(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return results(build, y, (h,), params.sequenceOutput)
 
 
-@lowers("gru")
+@lowers("gru", inputs=(1, 2))
 def gru(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """A gated recurrent unit whose reset gate acts on the state before R does (GRULayerParams; ONNX GRU).
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.axes import positive_axes, positive_axis
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -44,7 +45,7 @@ def reduce(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     LOGSUM is the sum of log(x + epsilon), epsilon 1e-6 where unset; ARGMAX takes one axis.
     """
     params = layer.params
-    mode, axes = params.ReduceOperation.Name(params.mode), _AXES[params.ReduceAxis.Name(params.axis)]
+    mode, axes = enum_name(params, "mode"), _AXES[enum_name(params, "axis")]
     require_rank(x[0], -axes[0])
     if mode == "ARGMAX":
         if len(axes) > 1:
@@ -79,7 +80,7 @@ def arg_extreme(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _without(build, y, [axis]) if layer.params.removeDim else y
 
 
-@lowers("cumSum")
+@lowers("cumSum", inputs=(1, 2))
 def cumulative_sum(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The sum up to each element along an axis, which a second input may give (CumSumLayerParams; ONNX CumSum)."""
     params = layer.params
@@ -89,11 +90,9 @@ def cumulative_sum(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("CumSum", x[0], axis, exclusive=int(params.excludeFinalSum), reverse=int(params.reverse))
 
 
-@lowers("dot")
+@lowers("dot", inputs=2)
 def dot(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The scalar product along axis -3, with cosineSimilarity of the vectors at length one (DotProductLayerParams)."""
-    if len(x) != 2:
-        raise ModelError(f"{len(x)} inputs are given; two are needed")
     require_rank(x[0], 3)
     product = build.op("ReduceSum", build.op("Mul", x[0], x[1]), [-3], keepdims=1)
     if not layer.params.cosineSimilarity:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlexplorer.errors import ModelError
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Array, Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank, with_rank4
 
@@ -35,8 +36,8 @@ def upsample(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     rounded down. Raises ModelError for other uses of it.
     """
     params = layer.params
-    bilinear = params.mode == params.BILINEAR
-    grid = params.LinearUpsampleMode.Name(params.linearUpsampleMode)
+    bilinear = enum_name(params, "mode") == "BILINEAR"
+    grid = enum_name(params, "linearUpsampleMode")
     require_rank(x[0], 3)
     fractions = list(params.fractionalScalingFactor)
     if fractions and not (bilinear and grid != "DEFAULT"):
@@ -72,7 +73,7 @@ def resize_bilinear(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return build.op("MatMul", y, build.transpose(build.reshape(columns, [size[1], lengths[1]]), [1, 0]))
 
 
-@lowers("cropResize")
+@lowers("cropResize", inputs=2)
 def crop_resize(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Boxes of an image, each resized to targetSize by bilinear interpolation.
 
@@ -82,7 +83,7 @@ def crop_resize(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """
     params, (image, boxes) = layer.params, x
     size, method = _target_size(layer), _sampling(layer)
-    order = params.boxIndicesMode.Coordinates.Name(params.boxIndicesMode.boxMode)
+    order = enum_name(params.boxIndicesMode, "boxMode")
     if len(image.shape) != 5 or image.shape[0] != 1:
         raise ModelError(f"the image has the shape {list(image.shape)}; it must be [1, Batch, C, H, W]")
     count, numbers = boxes.shape[0], boxes.shape[2:3]
@@ -120,8 +121,7 @@ def _target_size(layer: Layer) -> list[int]:
 
 
 def _sampling(layer: Layer) -> str:
-    mode = layer.params.mode
-    return str(mode.Method.Name(mode.samplingMethod))
+    return enum_name(layer.params.mode, "samplingMethod")
 
 
 def _weights(build: Builder, start: Tensor, end: Tensor, points: int, method: str, length: int) -> Any:
@@ -155,7 +155,7 @@ def reorganize_data(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     DEPTH_TO_SPACE reads the channels as [block row, block column, C], PIXEL_SHUFFLE as [C, block row, block column].
     """
     params = layer.params
-    mode, block = params.ReorganizationType.Name(params.mode), int(params.blockSize)
+    mode, block = enum_name(params, "mode"), int(params.blockSize)
     require_rank(x[0], 3)
     channels, *extent = x[0].shape[-3:]
     if block < 2:

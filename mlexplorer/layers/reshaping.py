@@ -14,10 +14,11 @@ import numpy as np
 
 from mlexplorer.errors import ModelError, UnsupportedError
 from mlexplorer.layers.axes import positive_axes, positive_axis
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
-_CHANNEL_LAST = 1
+_CHANNEL_LAST = "CHANNEL_LAST"
 
 
 @lowers("reshape")
@@ -39,7 +40,7 @@ def reshape(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         target = target[1:]
     if len(target) != 3:
         raise ModelError(f"targetShape has {len(layer.params.targetShape)} numbers; it must have three or four")
-    if layer.params.mode != _CHANNEL_LAST:
+    if enum_name(layer.params, "mode") != _CHANNEL_LAST:
         return build.reshape(source, [*leading, *target])
     channels, height, width = target
     rows = build.reshape(_channel_last(build, source), [*leading, height, width, channels])
@@ -51,7 +52,7 @@ def reshape(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def flatten(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """[..., C, H, W] to [..., C * H * W, 1, 1]; CHANNEL_LAST reads the values as H, W, C (FlattenLayerParams)."""
     require_rank(x[0], 3)
-    ordered = _channel_last(build, x[0]) if layer.params.mode == _CHANNEL_LAST else x[0]
+    ordered = _channel_last(build, x[0]) if enum_name(layer.params, "mode") == _CHANNEL_LAST else x[0]
     return build.reshape(ordered, [*x[0].shape[:-3], prod(x[0].shape[-3:]), 1, 1])
 
 
@@ -135,13 +136,13 @@ def rank_preserving_reshape(build: Builder, layer: Layer, x: Sequence[Any]) -> A
     return build.reshape(x[0], [n or kept for n, kept in zip(target, shape, strict=True)])
 
 
-@lowers("reshapeLike")
+@lowers("reshapeLike", inputs=2)
 def reshape_like(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The shape of the second input (ReshapeLikeLayerParams)."""
     return build.reshape(x[0], x[1].shape)
 
 
-@lowers("reshapeDynamic")
+@lowers("reshapeDynamic", inputs=2)
 def reshape_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The shape that the second input holds (ReshapeDynamicLayerParams; ONNX Reshape)."""
     if x[1].value is not None:
@@ -161,13 +162,13 @@ def broadcast_to_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _broadcast(build, x[0], [int(n) for n in layer.params.targetShape])
 
 
-@lowers("broadcastToLike")
+@lowers("broadcastToLike", inputs=2)
 def broadcast_to_like(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Repeated along axes of length 1 up to the shape of the second input (BroadcastToLikeLayerParams; ONNX Expand)."""
     return _broadcast(build, x[0], x[1].shape)
 
 
-@lowers("broadcastToDynamic")
+@lowers("broadcastToDynamic", inputs=2)
 def broadcast_to_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Repeated along axes of length 1 up to the shape that the second input holds (BroadcastToDynamicLayerParams)."""
     if x[1].value is not None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlexplorer.errors import ModelError
+from mlexplorer.layers.enums import enum_name
 
 Pads = list[tuple[int, int]]
 
@@ -59,10 +60,10 @@ def border_pads(padding: Any) -> Pads:
 
 def pads3d(params: Any, extent: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Pads:
     """The padding of a three-dimensional layer by its `paddingType`: CUSTOM, VALID or SAME."""
-    custom, valid = 0, 1
-    if params.paddingType == valid:
+    padding = enum_name(params, "paddingType")
+    if padding == "VALID":
         return [(0, 0)] * 3
-    if params.paddingType != custom:
+    if padding == "SAME":
         return same_pads(extent, kernel, stride)
     edges = ("Front", "Back"), ("Top", "Bottom"), ("Left", "Right")
     pads = [(getattr(params, f"customPadding{a}"), getattr(params, f"customPadding{b}")) for a, b in edges]

@@ -134,9 +134,9 @@ def test_scale_and_bias_lie_on_channels(scale: tuple[int, ...], bias: tuple[int,
 @pytest.mark.parametrize(
     ("type", "fields", "inputs", "message"),
     [
-        ("addBroadcastable", {}, 1, "1 inputs"),
+        ("addBroadcastable", {}, 1, "1 inputs; there must be 2"),
         ("addBroadcastable", {}, 2, "cannot take inputs of shapes"),
-        ("logicalOr", {}, 1, "1 inputs"),
+        ("logicalOr", {}, 1, "1 inputs; there must be 2"),
         ("bias", {"shape": [2, 3]}, 1, r"\[2, 3\]"),
         ("bias", {"shape": [6]}, 1, "too few axes"),
     ],

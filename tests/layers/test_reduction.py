@@ -97,7 +97,7 @@ def test_dot_along_channels() -> None:
         ("reduceSum", {}, "no axes"),
         ("reduceSum", {"axes": [3]}, "no axis 3"),
         ("argMax", {"axis": -4}, "no axis -4"),
-        ("dot", {}, "1 inputs"),
+        ("dot", {}, "1 inputs; there must be 2"),
     ],
 )
 def test_reduction_refuses_by_name(type: str, fields: Any, message: str) -> None:
