@@ -58,6 +58,31 @@ def test_pooling(padding: Any, kernel: Any, stride: Any, pads: Any, type: int, e
     check_layer("pooling", fields, [x], expected)
 
 
+def test_average_pooling_counts_what_includeLastPixel_adds_as_a_device_does() -> None:
+    """The numbers are those of a Mac in apple/coremltools pull request 2844; PyTorch's differ at the borders."""
+    x = np.arange(49, dtype=np.float32).reshape(1, 1, 7, 7)
+    fields = {"type": AVERAGE, "kernelSize": [2, 2], "stride": [3, 3], "includeLastPixel": {}}
+    expected = np.array([[4, 7, 4.75], [25, 28, 15.25], [21.25, 22.75, 12]])
+    check_layer("pooling", fields, [x], expected[None, None])
+    inside = np.array([[4, 7, 9.5], [25, 28, 30.5], [42.5, 45.5, 48]])
+    check_layer("pooling", {**fields, "avgPoolExcludePadding": True}, [x], inside[None, None])
+
+
+@pytest.mark.parametrize("type", [AVERAGE, L2])
+@pytest.mark.parametrize("pads", [[(4, 0), (1, 3)], [(0, 7), (2, 2)]])
+def test_padding_wider_than_the_window_counts_as_zeros(type: int, pads: list[tuple[int, int]]) -> None:
+    x = uniform(2, 3, 8, 11)
+    padded = np.pad(x, [(0, 0), (0, 0), *pads])
+    expected = pooled(padded, type, [3, 2], [2, 3], [(0, 0), (0, 0)])
+    check_layer("pooling", {"type": type, "kernelSize": [3, 2], "stride": [2, 3], **valid(*pads)}, [x], expected)
+
+
+def test_padding_that_no_window_reaches_is_no_reason_to_refuse() -> None:
+    x = normal(2, 3, 6, 5)
+    fields = {"kernelSize": [2, 2], "stride": [4, 1], **valid((0, 3), (0, 0))}
+    check_layer("pooling", fields, [x], pooled(x, MAX, [2, 2], [4, 1], [(0, 0), (0, 0)]))
+
+
 @pytest.mark.parametrize("type", [MAX, AVERAGE, L2])
 @pytest.mark.parametrize(("shape", "exact"), [((3, 5, 7), False), ((3, 5, 7), True), ((2, 4, 3, 5, 7), True)])
 def test_global_pooling(type: int, shape: tuple[int, ...], exact: bool) -> None:
@@ -100,7 +125,9 @@ def test_global_pooling3d(type: int) -> None:
     [
         ("pooling", {"kernelSize": [3, 0]}, "kernelSize is"),
         ("pooling", {"kernelSize": [9, 3]}, "does not fit"),
-        ("pooling", {"kernelSize": [2, 2], **valid((2, 0), (0, 0))}, "not smaller than the window"),
+        ("pooling", {"kernelSize": [2, 2], **valid((2, 0), (0, 0))}, "lies in the padding alone"),
+        ("pooling", {"kernelSize": [1, 1], "stride": [1, 4], "includeLastPixel": {}}, "lies in the padding alone"),
+        ("pooling", {"type": AVERAGE, "avgPoolExcludePadding": True, **valid((0, 3), (0, 0))}, "the padding alone"),
         ("pooling", {"includeLastPixel": {"paddingAmounts": [1]}}, "paddingAmounts has 1"),
         ("pooling3d", {"kernelDepth": 2, "kernelHeight": 2}, "kernelWidth"),
         ("pooling3d", {"kernelDepth": 2, "kernelHeight": 2, "kernelWidth": 2, "customPaddingTop": -1}, "negative"),
