@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mlexplorer.errors import ModelError, UnsupportedError
+from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank, with_rank4
 
@@ -66,17 +66,30 @@ def l2normalize(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def lrn(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """Divide by (k + alpha / localSize * sum of squares over localSize channels)^beta (LRNLayerParams; ONNX LRN).
 
-    k is 1 where unset. An even localSize has no middle and is refused.
+    k is 1 where unset. An even localSize has one more channel before its own than after it, as Metal's
+    MPSCNNCrossChannelNormalization, and PyTorch's LocalResponseNorm; onnxruntime's LRN takes odd ones only.
     """
     params = layer.params
     require_rank(x[0], 3)
-    size = int(params.localSize)
+    size, k = int(params.localSize), float(params.k) or 1.0
     if size < 1:
         raise ModelError("localSize is 0; it must be at least 1")
+    if k < 0:
+        raise ModelError(f"k is {k}; it must be positive")
     if size % 2 == 0:
-        raise UnsupportedError(f"a localSize of {size} is even; only odd sizes can run")
-    attributes = {"alpha": params.alpha, "beta": params.beta, "bias": params.k or 1.0, "size": size}
+        means = with_rank4(build, build.op("Mul", x[0], x[0]), lambda v: _means_over_channels(build, v, size))
+        scale = build.op("Add", build.op("Mul", means, params.alpha), k)
+        return build.op("Div", x[0], build.op("Pow", scale, params.beta))
+    attributes = {"alpha": params.alpha, "beta": params.beta, "bias": k, "size": size}
     return with_rank4(build, x[0], lambda v: build.op("LRN", v, **attributes))
+
+
+def _means_over_channels(build: Builder, x: Tensor, size: int) -> Any:
+    """Means over windows along the channels of [N, C, H, W], channels that do not exist counted as zeros."""
+    batch, channels, height, width = x.shape
+    planes = build.reshape(x, [batch, 1, channels, height * width])
+    before = build.op("Pad", planes, [0, 0, size // 2, 0, 0, 0, (size - 1) // 2, 0])
+    return build.reshape(build.op("AveragePool", before, kernel_shape=[size, 1]), x.shape)
 
 
 @lowers("layerNormalization")
