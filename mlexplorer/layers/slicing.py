@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mlexplorer.errors import ModelError, UnsupportedError
+from mlexplorer.errors import ModelError
 from mlexplorer.layers.axes import positive_axis
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Array, Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
 
@@ -23,7 +24,7 @@ def slice_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     Source: SliceLayerParams; ONNX Slice.
     """
     params = layer.params
-    axis = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}[params.SliceAxis.Name(params.axis)]
+    axis = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}[enum_name(params, "axis")]
     require_rank(x[0], -axis)
     return build.op("Slice", x[0], [params.startIndex], [params.endIndex], [axis], [int(params.stride) or 1])
 
@@ -40,17 +41,15 @@ def slice_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     return _slice(build, x[0], numbers, masks)
 
 
-@lowers("sliceDynamic")
+@lowers("sliceDynamic", inputs=(2, 7))
 def slice_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """As sliceStatic, where inputs hold beginIds and up to all of endIds, strides, beginMasks, endMasks, squeezeMasks.
 
     Source: SliceDynamicLayerParams; ONNX Slice. Parameters may have more values than the input has axes: coremltools
-    writes five. Raises UnsupportedError where squeezeMasks are computed from the network's inputs.
+    writes five.
     """
     params, rank = layer.params, len(x[0].shape)
     fields = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
-    if not 2 <= len(x) <= 7:
-        raise ModelError(f"{len(x)} inputs; there must be two to seven")
     given = [
         x[index + 1] if index + 1 < len(x) else build.constant(_per_axis(params, field, rank, surplus=True))
         for index, field in enumerate(fields)
@@ -102,27 +101,37 @@ def _slice(build: Builder, x: Tensor, numbers: Sequence[Array], masks: Sequence[
 
 
 def _slice_at_run_time(build: Builder, x: Tensor, given: Sequence[Any]) -> Any:
-    if given[5].value is None:
-        raise UnsupportedError("squeezeMasks computed by the network are not supported; state them as parameters")
     rank = len(x.shape)
-    squeezed = given[5].value != 0
     begin, end, stride = (build.cast(tensor, np.int64) for tensor in given[:3])
-    begin_open, end_open = (build.cast(tensor, np.bool_) for tensor in given[3:5])
+    begin_open, end_open, squeezed = (build.cast(tensor, np.bool_) for tensor in given[3:])
     forward = build.op("Greater", stride, [0] * rank)
     first = build.op("Where", forward, [0] * rank, [_FAR] * rank)
     last = build.op("Where", forward, [_FAR] * rank, [-_FAR] * rank)
-    starts = build.op("Where", build.op("And", begin_open, ~squeezed), first, begin)
+    starts = build.op("Where", build.op("And", begin_open, build.op("Not", squeezed)), first, begin)
     after = build.op("Where", build.op("Equal", begin, [-1] * rank), [_FAR] * rank, build.op("Add", begin, [1] * rank))
     ends = build.op("Where", squeezed, after, build.op("Where", end_open, last, end))
     steps = build.op("Where", squeezed, [1] * rank, stride)
-    y = build.op("Slice", x, starts, ends, list(range(rank)), steps)
-    dropped = np.flatnonzero(squeezed).tolist()
-    if len(dropped) == rank:
-        return build.op("Reshape", y, [1])
-    return build.op("Squeeze", y, dropped) if dropped else y
+    return _without(build, build.op("Slice", x, starts, ends, list(range(rank)), steps), squeezed)
 
 
-@lowers("sliceBySize")
+def _without(build: Builder, x: Any, squeezed: Any) -> Any:
+    """A tensor without the axes that are marked; of a single element one axis remains."""
+    rank = squeezed.shape[0]
+    if squeezed.value is not None:
+        dropped = np.flatnonzero(squeezed.value).tolist()
+        if len(dropped) == rank:
+            return build.op("Reshape", x, [1])
+        return build.op("Squeeze", x, dropped) if dropped else x
+    # onnxruntime takes an empty list of axes for all of length 1: an axis is put before them to be dropped in any case,
+    # but for a single element.
+    marked = build.op("Reshape", build.op("NonZero", squeezed), [-1])
+    axes = build.op("Concat", [0], build.op("Add", marked, [1]), axis=0)
+    count = build.op("ReduceSum", build.cast(squeezed, np.int64), [0], keepdims=1)
+    axes = build.op("Slice", axes, build.cast(build.op("Equal", count, [rank]), np.int64), [_FAR], [0])
+    return build.op("Squeeze", build.op("Unsqueeze", x, [0]), axes)
+
+
+@lowers("sliceBySize", inputs=2)
 def slice_by_size(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """`size` elements of one axis from where the second input says (SliceBySizeLayerParams; ONNX Gather)."""
     axis, size = positive_axis(layer.params.axis, len(x[0].shape)), int(layer.params.size)
@@ -162,7 +171,7 @@ def backwards(build: Builder, x: Tensor, axes: Sequence[int]) -> Any:
     return build.op("Slice", x, [-1] * count, [-_FAR] * count, list(axes), [-1] * count) if count else x
 
 
-@lowers("reverseSeq")
+@lowers("reverseSeq", inputs=2)
 def reverse_seq(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The first n elements of each sequence backwards; the second input has an n for each batch element.
 
