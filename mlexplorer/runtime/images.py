@@ -18,29 +18,61 @@ PictureLike = Image.Image | Array | str | Path
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _CHANNELS = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1, "GRAYSCALE_FLOAT16": 1}
+_UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def open_picture(source: PictureLike) -> Image.Image:
-    """A picture from a path, a PIL image or an array ([H, W], [H, W, 3] or [H, W, 4], 0..255), upright as EXIF says.
+    """A picture from a path, a PIL image or an array ([H, W], [H, W, 1], [H, W, 3] or [H, W, 4], 0..255).
 
-    Raises InputError naming the file where it cannot be read.
+    A file's picture is turned upright as its EXIF data say; a PIL image is taken as it is. Pictures of 16 bits per
+    channel are scaled to 8. Raises InputError, naming the file, where the picture cannot be read, and for arrays that
+    are no picture.
     """
-    if isinstance(source, Image.Image):
-        return source
     if isinstance(source, np.ndarray):
-        if source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] not in (3, 4)):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        try:
+            source.load()
+        except (*_UNREADABLE, AssertionError, AttributeError) as error:
+            name = getattr(source, "filename", "") or "the PIL image"
             raise InputError(
-                f"an array of shape {list(source.shape)} is not a picture; give [H, W], [H, W, 3] or [H, W, 4]"
-            )
-        return Image.fromarray(np.clip(np.rint(source), 0, 255).astype(np.uint8))
+                f"{name}: not a picture that can be read ({str(error) or 'its file is closed'})"
+            ) from error
+        return _eight_bits(source)
     path = Path(source)
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).copy()
+            return _eight_bits(ImageOps.exif_transpose(image).copy())
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such picture") from None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
+
+
+def _from_array(array: Array) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or not array.size:
+        raise InputError(f"an array of shape {list(array.shape)} is not a picture; give [H, W], [H, W, 3] or [H, W, 4]")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"an array of {array.dtype} is not a picture; give numbers from 0 to 255")
+    if not np.isfinite(array).all():
+        raise InputError("the picture has values that are not finite")
+    if array.dtype == np.uint16 and array.max() > 255:
+        raise InputError("the picture has 16-bit values, but pixels go from 0 to 255; divide by 257")
+    return _from_values(array)
+
+
+def _from_values(values: Array) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """The picture with values from 0 to 255; Pillow itself clips those of 16 bits instead of scaling them."""
+    if not picture.mode.startswith("I"):
+        return picture
+    values = np.asarray(picture)
+    return _from_values(values / 257 if picture.mode != "I" or values.max() > 255 else values)
 
 
 def picture_paths(folder: str | Path) -> list[Path]:
@@ -79,30 +111,41 @@ def open_pictures(images: PictureLike | Iterable[PictureLike]) -> tuple[list[tup
 
 
 def to_array(picture: Image.Image, feature: Feature) -> Array:
-    """The pixels as float32 [C, H, W] in the plane order of the feature's color space, 0..255; alpha is ignored."""
+    """The pixels as float32 [C, H, W] in the plane order of the feature's color space.
+
+    Values go from 0 to 255; alpha is ignored. GRAYSCALE_FLOAT16 keeps the values of a PIL image of floats (mode "F"),
+    rounded to half precision. Raises InputError for pictures without colours that could be converted.
+    """
     channels = _CHANNELS.get(feature.color_space or "")
     if channels is None:
         raise UnsupportedError(f"input {feature.name!r}: color space {feature.color_space} is not supported")
+    if feature.color_space == "GRAYSCALE_FLOAT16" and picture.mode == "F":
+        with np.errstate(over="ignore"):  # beyond half precision lies infinity, as on a device
+            return np.asarray(picture).astype(np.float16).astype(np.float32)[None]
+    try:
+        if picture.mode == "F":
+            picture = _from_values(np.nan_to_num(np.asarray(picture), nan=0.0))
+        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.float32)
+    except ValueError as error:
+        raise InputError(f"input {feature.name!r} takes no picture of mode {picture.mode} ({error})") from error
     if channels == 1:
-        return np.asarray(picture.convert("L"), np.float32)[None]
-    pixels = np.asarray(picture.convert("RGB"), np.float32).transpose(2, 0, 1)
-    return pixels[::-1] if feature.color_space == "BGR" else pixels
+        return pixels[None]
+    planes = pixels.transpose(2, 0, 1)
+    return planes[::-1] if feature.color_space == "BGR" else planes
 
 
 def to_picture(array: Array, feature: Feature) -> Image.Image:
-    """A network's [..., C, H, W] values as a picture: clamped to 0..255 and rounded."""
+    """A network's [..., C, H, W] values as a picture: clamped to 0..255 and rounded; NaN becomes 0."""
     channels = _CHANNELS.get(feature.color_space or "")
     values = np.asarray(array)
-    if channels is None or values.ndim < 3 or values.shape[-3] != channels:
+    if channels is None or values.ndim < 3 or values.shape[-3] != channels or not values.size:
         raise UnsupportedError(
             f"output {feature.name!r} has shape {list(values.shape)}, which is no {feature.color_space} picture"
         )
     values = values.reshape(-1, *values.shape[-3:])[0]
     if feature.color_space == "GRAYSCALE_FLOAT16":
         return Image.fromarray(values[0].astype(np.float32))
-    pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    planes = np.nan_to_num(values, nan=0.0)
     if channels == 1:
-        return Image.fromarray(pixels[0])
-    return Image.fromarray(
-        np.ascontiguousarray((pixels[::-1] if feature.color_space == "BGR" else pixels).transpose(1, 2, 0))
-    )
+        return _from_values(planes[0])
+    return _from_values((planes[::-1] if feature.color_space == "BGR" else planes).transpose(1, 2, 0))
