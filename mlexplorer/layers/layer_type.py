@@ -64,6 +64,19 @@ class Tensor(Protocol):
     def value(self) -> Array | None:
         """The value where it is known already: constants, and what was computed from constants and shapes."""
 
+    @property
+    def origin(self) -> Origin | None:
+        """The operator whose only result this is; a lowering may write both operators as a faster one."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An operator of the ONNX graph that is being built: its type, operands (None where omitted) and attributes."""
+
+    type: str
+    inputs: tuple[Any, ...]
+    attributes: Mapping[str, Any]
+
 
 Operand = Tensor | Array | float | int | bool | Sequence[int] | Sequence[float] | None
 

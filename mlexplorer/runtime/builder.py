@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from mlexplorer.errors import ModelError, UnsupportedError
-from mlexplorer.layers.layer_type import Layer, Operand
+from mlexplorer.layers.layer_type import Layer, Operand, Origin
 
 Array = NDArray[Any]
 
@@ -106,6 +106,7 @@ class Value:
     dtype: np.dtype[Any]
     value: Array | None = None
     base: Value | None = None
+    origin: Origin | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -324,6 +325,8 @@ class GraphBuilder:
             arrays = _evaluate(node, {n: o.value for n, o in zip(names, operands, strict=True) if o is not None})
             return [self._known(array) for array in arrays]
         self.nodes.append(node)
+        if outputs == 1:
+            values[0].origin = Origin(type, tuple(operands), attributes)
         return values
 
     def _infer(

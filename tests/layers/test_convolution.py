@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-import mlexplorer as mle
 from mlexplorer.errors import ModelError
-from mlexplorer.runtime.lowering import lower
-from mlexplorer.runtime.prediction import Predictor
 from tests.checks import Array, check_layer, one_layer_model, run_layer
 from tests.layers.arrays import normal
+from tests.layers.operators import lowered
 
 ONE = {"startEdgeSize": 1, "endEdgeSize": 0}
 
@@ -63,19 +60,6 @@ def parameters(outputs: int, kernel_channels: int, kernel: Sequence[int], **fiel
     return {"outputChannels": outputs, "kernelChannels": kernel_channels, "kernelSize": list(kernel), **fields}
 
 
-def lowered(model: mle.Model) -> onnx.GraphProto:
-    """The ONNX graph of a network of one layer."""
-    nodes = model.graph.nodes
-    weights = {weight.key: weight.array() for weight in model.graph.weights}
-    shapes = {feature.name: tuple(feature.shape or ()) for feature in model.inputs}
-    segment = lower(nodes, 0, shapes, {}, weights, frozenset(), lambda blob, stop: blob == "y0")
-    return onnx.load_from_string(segment.model).graph
-
-
-def operators(model: mle.Model) -> list[str]:
-    return [node.op_type for node in lowered(model).node]
-
-
 VALID = {"valid": {"paddingAmounts": {"borderAmounts": [{"startEdgeSize": 2, "endEdgeSize": 1}, ONE]}}}
 SAME, TOP_LEFT = {"same": {}}, {"same": {"asymmetryMode": 1}}
 
@@ -97,59 +81,6 @@ def test_convolution(padding: Any, stride: list[int], dilation: list[int], group
     if groups > 1:
         fields["nGroups"] = groups
     check_layer("convolution", fields, [x], expected, weights={"weights": weights, "bias": bias})
-
-
-@pytest.mark.parametrize(
-    ("shape", "outputs", "kernel", "padding", "pads"),
-    [
-        ((1, 2, 44, 40), 3, (9, 9), {}, [(0, 0), (0, 0)]),
-        ((1, 2, 43, 38), 3, (9, 7), VALID, [(2, 1), (1, 0)]),
-        ((2, 3, 33, 35), 1, (6, 5), SAME, [(2, 3), (2, 2)]),
-        ((1, 5, 34, 37), 4, (5, 8), TOP_LEFT, [(2, 2), (4, 3)]),
-        ((3, 2, 18, 36, 39), 2, (5, 5), {}, [(0, 0), (0, 0)]),
-    ],
-)
-def test_few_output_channels_are_computed_in_blocks_of_pixels(
-    shape: tuple[int, ...], outputs: int, kernel: tuple[int, int], padding: Any, pads: Any
-) -> None:
-    x, weights, bias = normal(*shape), normal(outputs, shape[-3], *kernel), normal(outputs)
-    y = correlated(x.reshape(-1, *shape[-3:]), weights, pads, [1, 1], [1, 1], 1) + bias[:, None, None]
-    fields = parameters(outputs, shape[-3], kernel, hasBias=True, **padding)
-    arrays = {"weights": weights, "bias": bias}
-    expected = y.reshape(*shape[:-3], *y.shape[1:])
-    check_layer("convolution", fields, [x], expected, weights=arrays, tolerance=2e-5)
-    assert "DepthToSpace" in operators(one_layer_model("convolution", fields, [shape], weights=arrays))
-
-
-@pytest.mark.parametrize(
-    ("shape", "outputs", "fields"),
-    [
-        ((1, 2, 44, 40), 5, {}),
-        ((1, 2, 44, 35), 3, {}),
-        ((1, 2, 80, 79), 3, {"stride": [1, 2]}),
-        ((1, 2, 80, 79), 3, {"dilationFactor": [2, 1]}),
-        ((1, 4, 44, 40), 2, {"nGroups": 2}),
-        ((1, 2, 44, 40), 3, {"isDeconvolution": True}),
-    ],
-)
-def test_other_convolutions_are_one_operator(shape: tuple[int, ...], outputs: int, fields: dict[str, Any]) -> None:
-    weights = normal(outputs, 2, 5, 5)
-    model = one_layer_model(
-        "convolution", parameters(outputs, 2, (5, 5), **fields), [shape], weights={"weights": weights}
-    )
-    assert operators(model) == ["ConvTranspose" if "isDeconvolution" in fields else "Conv"]
-
-
-def test_blocks_of_pixels_follow_the_weights_of_a_quantized_copy() -> None:
-    weights = {"weights": normal(3, 4, 5, 6), "bias": normal(3)}
-    model = one_layer_model("convolution", parameters(3, 4, (5, 6), hasBias=True), [(1, 4, 40, 39)], weights=weights)
-    copy, x = mle.quantize(model, mle.Linear(2)), {"x0": normal(1, 4, 40, 39)}
-    predictor = Predictor(model)
-    before = predictor.predict(x)["y0"]
-    own = {weight.name: weight.array() for weight in copy.graph.weights}
-    after = correlated(x["x0"], own["weights"], [(0, 0), (0, 0)], [1, 1], [1, 1], 1) + own["bias"][:, None, None]
-    np.testing.assert_allclose(predictor.rebind(copy).predict(x)["y0"], after, rtol=2e-5, atol=2e-5)
-    assert np.abs(after - before).max() > 0.1
 
 
 def test_a_convolution_without_bias_has_two_operands() -> None:
