@@ -61,13 +61,28 @@ def input_vector(model: Model, values: Mapping[str, Any]) -> Array:
     """All inputs of a model one after the other as a float64 vector: numbers and flattened arrays, in their order."""
     parts = []
     for feature in model.inputs:
-        if feature.type not in ("double", "int64", "multiArray"):
-            raise ModelError(
-                f"a {model.kind} takes numbers and arrays, but its input {feature.name!r} is a {feature.type}"
-            )
+        _check_numeric(model, feature)
         if feature.name in values:
             parts.append(np.asarray(values[feature.name], np.float64).reshape(-1))
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def input_size(model: Model) -> int | None:
+    """How many values `input_vector` gives where every input is there; None where an array's size is open.
+
+    Raises ModelError where an input is neither a number nor an array.
+    """
+    sizes: list[int | None] = []
+    for feature in model.inputs:
+        _check_numeric(model, feature)
+        is_open = feature.type == "multiArray" and (bool(feature.flexible) or not feature.shape)
+        sizes.append(None if is_open else math.prod(feature.shape or ()))
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _check_numeric(model: Model, feature: Feature) -> None:
+    if feature.type not in ("double", "int64", "multiArray"):
+        raise ModelError(f"a {model.kind} takes numbers and arrays, but its input {feature.name!r} is a {feature.type}")
 
 
 def single_input(model: Model) -> str:
