@@ -68,6 +68,9 @@ def crop(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     if not (top < end[0] <= height and left < end[1] <= width):
         raise ModelError(f"rows {top} to {end[0]} and columns {left} to {end[1]} are not within {height} x {width}")
 
+    if [top, left, *end] == [0, 0, height, width]:
+        return x[0]
+
     def cut(image: Tensor) -> Any:
         return build.op("Slice", image, [top, left], end, [-2, -1])
 

@@ -60,6 +60,7 @@ def test_crop() -> None:
     reference = normal(1, 1, 4, 5)
     check_layer("crop", {"offset": [2, 3]}, [x, reference], x[..., 2:6, 3:8])
     check_layer("crop", {}, [x, reference], x[..., :4, :5])
+    check_layer("crop", {"cropAmounts": edges(0, 0, 0, 0)}, [x], x)
     for parameters, inputs in (({"cropAmounts": edges(4, 3, 0, 0)}, [x]), ({"offset": [4, 0]}, [x, reference])):
         with pytest.raises(ModelError, match="not within"):
             run_layer("crop", parameters, inputs)
