@@ -76,6 +76,7 @@ class PipelineRunner:
             with _Named(self._model, index, stage):
                 names = [feature.name for feature in stage.inputs]
                 taken = read_inputs(stage, {name: pool[name] for name in names if name in pool})
+                taken.update({name: pool[name] for name in _thresholds(stage) if name in pool})
                 for name, value in runner.intermediates(taken, inner[index]).items() if index in inner else ():
                     found[f"{_STAGE.format(index)}/{name}"] = value
                 pool.update(write_outputs(stage, runner.run(taken)))
@@ -101,6 +102,12 @@ class _Named:
 def _message(model: Model) -> Any:
     message = getattr(model.spec, model.kind)
     return message if model.kind == "pipeline" else message.pipeline
+
+
+def _thresholds(stage: Model) -> set[str]:
+    """The numbers that a detector's last stage takes; converters often do not state them among its inputs."""
+    message = stage.spec.nonMaximumSuppression
+    return {message.iouThresholdInputFeatureName, message.confidenceThresholdInputFeatureName}
 
 
 def _stages(model: Model) -> list[Model]:
