@@ -3,6 +3,29 @@
 from __future__ import annotations
 
 from mlexplorer.runtime.model_type import make_runner
-from mlexplorer.runtime.models import custom_model, network, pipeline
+from mlexplorer.runtime.models import (
+    builtin,
+    custom_model,
+    detection,
+    nearest_neighbors,
+    network,
+    pipeline,
+    probit,
+    recommender,
+    support_vectors,
+    thresholds,
+)
 
-__all__ = ["custom_model", "make_runner", "network", "pipeline"]
+__all__ = [
+    "builtin",
+    "custom_model",
+    "detection",
+    "make_runner",
+    "nearest_neighbors",
+    "network",
+    "pipeline",
+    "probit",
+    "recommender",
+    "support_vectors",
+    "thresholds",
+]
