@@ -162,6 +162,8 @@ def _threshold(message: Any, field: str, values: Values, upper: float) -> float:
     name = getattr(message, f"{field}InputFeatureName")
     if not name or name not in values:
         return float(getattr(message, field))
+    if not isinstance(values[name], float | int):  # a pipeline hands on what has this name
+        raise InputError(f"input {name!r} takes a number, not a {type(values[name]).__name__}")
     return _in_range(f"input {name!r}", float(values[name]), upper, InputError)
 
 

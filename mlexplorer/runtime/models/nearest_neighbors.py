@@ -80,7 +80,8 @@ def _inverse(distances: Array) -> Array:
     if not distances.all():
         return (distances == 0).astype(np.float64)
     nearest = distances.min()  # weights are relative to it, so that tiny distances do not overflow
-    return np.divide(nearest, distances) if np.isfinite(nearest) else np.ones_like(distances)
+    weights: Array = np.divide(nearest, distances) if np.isfinite(nearest) else np.ones_like(distances)
+    return weights
 
 
 def _samples(index: Any) -> Array:

@@ -166,7 +166,8 @@ class _Sparse:
         return self._sums(np.square(self.values - there)) + elsewhere
 
     def _sums(self, terms: Array) -> Array:
-        return np.bincount(self.owners, terms, minlength=self.count)
+        sums: Array = np.bincount(self.owners, terms, minlength=self.count)
+        return sums
 
 
 @dataclass(frozen=True)
