@@ -125,13 +125,11 @@ def to_array(picture: Image.Image, feature: Feature) -> Array:
     try:
         if picture.mode == "F":
             picture = _from_values(np.nan_to_num(np.asarray(picture), nan=0.0))
-        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.float32)
+        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     except ValueError as error:
         raise InputError(f"input {feature.name!r} takes no picture of mode {picture.mode} ({error})") from error
-    if channels == 1:
-        return pixels[None]
-    planes = pixels.transpose(2, 0, 1)
-    return planes[::-1] if feature.color_space == "BGR" else planes
+    planes = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return (planes[::-1] if feature.color_space == "BGR" else planes).astype(np.float32, order="C")
 
 
 def to_picture(array: Array, feature: Feature) -> Image.Image:
@@ -145,7 +143,6 @@ def to_picture(array: Array, feature: Feature) -> Image.Image:
     values = values.reshape(-1, *values.shape[-3:])[0]
     if feature.color_space == "GRAYSCALE_FLOAT16":
         return Image.fromarray(values[0].astype(np.float32))
-    planes = np.nan_to_num(values, nan=0.0)
-    if channels == 1:
-        return _from_values(planes[0])
-    return _from_values((planes[::-1] if feature.color_space == "BGR" else planes).transpose(1, 2, 0))
+    levels = np.rint(np.fmin(np.fmax(values, 0), 255)).astype(np.uint8)
+    bands = [Image.fromarray(plane) for plane in levels]
+    return bands[0] if channels == 1 else Image.merge("RGB", bands[::-1] if feature.color_space == "BGR" else bands)

@@ -143,14 +143,15 @@ def _preprocess(model: Model, feature: Feature, pixels: Array) -> Array:
                 "RGB": (scaler.redBias, scaler.greenBias, scaler.blueBias),
                 "BGR": (scaler.blueBias, scaler.greenBias, scaler.redBias),
             }.get(feature.color_space or "", (scaler.grayBias,))
-            pixels = pixels * np.float32(scaler.channelScale) + np.asarray(bias, np.float32)[:, None, None]
+            pixels *= np.float32(scaler.channelScale)
+            pixels += np.asarray(bias, np.float32)[:, None, None]
         elif step.WhichOneof("preprocessor") == "meanImage":
             mean = read_floats(step.meanImage, "meanImage")
             if mean.size != pixels.size:
                 raise ModelError(
                     f"input {feature.name!r}: the mean image has {mean.size} values, the picture has {pixels.size}"
                 )
-            pixels = pixels - mean.reshape(pixels.shape)
+            pixels -= mean.reshape(pixels.shape)
     return pixels
 
 
