@@ -5,8 +5,12 @@ from __future__ import annotations
 from mlexplorer.runtime.model_type import make_runner
 from mlexplorer.runtime.models import (
     builtin,
+    categories,
     custom_model,
     detection,
+    feature_engineering,
+    imputer,
+    linear,
     nearest_neighbors,
     network,
     pipeline,
@@ -14,12 +18,17 @@ from mlexplorer.runtime.models import (
     recommender,
     support_vectors,
     thresholds,
+    trees,
 )
 
 __all__ = [
     "builtin",
+    "categories",
     "custom_model",
     "detection",
+    "feature_engineering",
+    "imputer",
+    "linear",
     "make_runner",
     "nearest_neighbors",
     "network",
@@ -28,4 +37,5 @@ __all__ = [
     "recommender",
     "support_vectors",
     "thresholds",
+    "trees",
 ]
