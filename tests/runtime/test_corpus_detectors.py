@@ -54,7 +54,7 @@ def test_a_detectors_last_stage_keeps_the_best_of_overlapping_boxes(
 
 
 def test_a_pipelines_thresholds_reach_a_stage_that_does_not_declare_them(corpus: Path) -> None:
-    """As converters of detectors write it: the last stage names its threshold inputs, but only the pipeline has them."""
+    """As converters write it: the last stage names its threshold inputs, but only the pipeline declares them."""
     model = mle.load(corpus / "mlpackage/HorataYoshinori+CoreML_Test/best@eaae470.mlpackage")
     detector, stage = model.spec.pipeline.models
     inputs = model.spec.description.input
