@@ -54,6 +54,9 @@ class _Weights(Mapping[str, Array]):
     def __getitem__(self, key: str) -> Array:
         return self._weights[key].array()
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._weights
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)
 
