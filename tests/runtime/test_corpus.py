@@ -26,8 +26,6 @@ REFUSED = {
 }
 """What errors say, and how many models of the corpus each refuses. All others must run."""
 
-NOT_YET = ("featureVectorizer", "dictVectorizer", "treeEnsembleClassifier", "treeEnsembleRegressor", "glmRegressor")
-
 
 def check_run(path: Path) -> None:
     """Every declared output is there, of the declared type, and finite."""
@@ -55,10 +53,8 @@ def refusal(path: Path) -> str | None:
 def test_every_model_runs_or_is_refused_by_name(corpus: Path) -> None:
     files = [path for path in model_files(corpus) if LARGE not in path.name]
     refusals = Counter(filter(None, map(refusal, files)))
-    for reason in [reason for reason in refusals if any(f"{kind} cannot be run" in reason for kind in NOT_YET)]:
-        del refusals[reason]
     assert refusals == REFUSED
-    assert len(files) == 77
+    assert len(files) >= 77
 
 
 @pytest.mark.slow
