@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,10 @@ _RANDOM = frozenset(
 )
 
 
+_Type = tuple[tuple[int | None, ...] | None, np.dtype[Any]]
+"""What is known of a tensor before a run: its shape, as far as that is known, and the type of its values."""
+
+
 class UnknownShape(Exception):
     """Raised inside a lowering where only a run can tell a shape; the runtime cuts the graph before the layer."""
 
@@ -146,6 +151,7 @@ class GraphBuilder:
     arrays: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Value] = field(default_factory=dict)
     _count: int = 0
+    _inferred: dict[Any, list[_Type]] = field(default_factory=dict)
 
     def input(self, shape: Sequence[int]) -> Value:
         """A float32 input of the graph."""
@@ -183,11 +189,11 @@ class GraphBuilder:
         """The same values in another shape; one -1 is inferred."""
         old = x.shape
         target = [int(n) for n in shape]
-        size = int(np.prod(old))
+        size = prod(old)
         if -1 in target:
-            rest = -int(np.prod(target))
+            rest = -prod(target)
             target[target.index(-1)] = size // rest if rest else 0
-        if int(np.prod(target)) != size:
+        if prod(target) != size:
             raise ModelError(f"{size} values of shape {list(old)} cannot take the shape {list(shape)}")
         new = tuple(target)
         if x.value is not None:
@@ -329,35 +335,51 @@ class GraphBuilder:
             values[0].origin = Origin(type, tuple(operands), attributes)
         return values
 
-    def _infer(
-        self, node: onnx.NodeProto, operands: dict[str, Value]
-    ) -> dict[str, tuple[tuple[int | None, ...] | None, np.dtype[Any]]]:
-        types = {n: helper.make_tensor_type_proto(_ELEMENT_TYPES[v.dtype], v.known_shape) for n, v in operands.items()}
+    def _infer(self, node: onnx.NodeProto, operands: dict[str, Value]) -> dict[str, _Type]:
+        """The types of a node's results by name; networks repeat themselves, so each kind of node is inferred once."""
         data = {
-            name: numpy_helper.from_array(v.value, name)
-            for name, v in operands.items()
-            if v.value is not None and v.value.size <= FOLDED_ELEMENTS
+            name: v.value for name, v in operands.items() if v.value is not None and v.value.size <= FOLDED_ELEMENTS
         }
-        schema = onnx.defs.get_schema(node.op_type, OPSET, "")
-        opset = helper.make_opsetid("", OPSET)
-        try:
-            inferred = shape_inference.infer_node_outputs(
-                schema, node, types, data, opset_imports=[opset], ir_version=IR_VERSION
-            )
-        except Exception as error:  # onnx raises several unrelated types here
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            shapes = ", ".join(str(list(v.known_shape or ())) for v in operands.values())
-            raise ModelError(f"{node.op_type} cannot take inputs of shapes {shapes}: {reason}") from error
-        result = {}
-        for name in node.output:
-            if name not in inferred:
-                raise UnsupportedError(f"the shape of the result of {node.op_type} is not known")
-            tensor = inferred[name].tensor_type
-            shape = None
-            if tensor.HasField("shape"):
-                shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-            result[name] = (shape, _DTYPES[tensor.elem_type])
-        return result
+        key = (
+            node.op_type,
+            len(node.output),
+            tuple(attribute.SerializeToString() for attribute in node.attribute),
+            tuple(
+                (operands[name].known_shape, operands[name].dtype, data[name].tobytes() if name in data else None)
+                if name
+                else None
+                for name in node.input
+            ),
+        )
+        types = self._inferred.get(key)
+        if types is None:
+            types = self._inferred[key] = _inferred_types(node, operands, data)
+        return dict(zip(node.output, types, strict=True))
+
+
+def _inferred_types(node: onnx.NodeProto, operands: dict[str, Value], data: dict[str, Array]) -> list[_Type]:
+    types = {n: helper.make_tensor_type_proto(_ELEMENT_TYPES[v.dtype], v.known_shape) for n, v in operands.items()}
+    tensors = {name: numpy_helper.from_array(array, name) for name, array in data.items()}
+    schema = onnx.defs.get_schema(node.op_type, OPSET, "")
+    opset = helper.make_opsetid("", OPSET)
+    try:
+        inferred = shape_inference.infer_node_outputs(
+            schema, node, types, tensors, opset_imports=[opset], ir_version=IR_VERSION
+        )
+    except Exception as error:  # onnx raises several unrelated types here
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        shapes = ", ".join(str(list(v.known_shape or ())) for v in operands.values())
+        raise ModelError(f"{node.op_type} cannot take inputs of shapes {shapes}: {reason}") from error
+    result: list[_Type] = []
+    for name in node.output:
+        if name not in inferred:
+            raise UnsupportedError(f"the shape of the result of {node.op_type} is not known")
+        tensor = inferred[name].tensor_type
+        shape = None
+        if tensor.HasField("shape"):
+            shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+        result.append((shape, _DTYPES[tensor.elem_type]))
+    return result
 
 
 def _combined(arrays: Sequence[Array], combine: Callable[..., Array] | None) -> Array:
@@ -366,7 +388,7 @@ def _combined(arrays: Sequence[Array], combine: Callable[..., Array] | None) -> 
 
 def _external(use: WeightUse) -> onnx.TensorProto:
     tensor = TensorProto(name=use.name, data_type=TensorProto.FLOAT, dims=use.shape, data_location=TensorProto.EXTERNAL)
-    length = 4 * int(np.prod(use.shape))
+    length = 4 * prod(use.shape)
     for key, text in (("location", "weights"), ("offset", "0"), ("length", str(length))):
         tensor.external_data.add(key=key, value=text)
     return tensor
@@ -374,8 +396,7 @@ def _external(use: WeightUse) -> onnx.TensorProto:
 
 def _small(values: Sequence[Value]) -> bool:
     return all(
-        v.known_shape is not None and None not in v.known_shape and int(np.prod(v.shape)) <= FOLDED_ELEMENTS
-        for v in values
+        v.known_shape is not None and None not in v.known_shape and prod(v.shape) <= FOLDED_ELEMENTS for v in values
     )
 
 
