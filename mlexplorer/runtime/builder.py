@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from mlexplorer.errors import ModelError, UnsupportedError
 from mlexplorer.layers.layer_type import Layer, Operand, Origin
+from mlexplorer.runtime.half_precision import round_to_half
 
 Array = NDArray[Any]
 
@@ -26,6 +27,7 @@ _ELEMENT_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.int64): TensorProto.INT64,
     np.dtype(np.bool_): TensorProto.BOOL,
+    np.dtype(np.float16): TensorProto.FLOAT16,
 }
 _DTYPES: dict[int, np.dtype[Any]] = {code: dtype for dtype, code in _ELEMENT_TYPES.items()}
 _ELEMENTWISE = frozenset(
@@ -221,6 +223,12 @@ class GraphBuilder:
             return x
         result: Value = self.op("Cast", x, to=_ELEMENT_TYPES[np.dtype(dtype)])
         return result
+
+    def round_to_half(self, x: Value) -> Value:
+        """Float32 values that a float16 could hold, the nearest ones; see `half_precision`."""
+        if x.value is not None:
+            return self._known(round_to_half(x.value))
+        return self.cast(self.cast(x, np.float16), np.float32)
 
     def op(self, type: str, *inputs: Operand, outputs: int = 1, **attributes: Any) -> Any:
         """Append one operator and return its output, or a tuple of `outputs` of them."""

@@ -13,6 +13,7 @@ from mlexplorer.errors import MlexplorerError, ModelError, UnsupportedError
 from mlexplorer.graph import Node
 from mlexplorer.layers import LOWERINGS
 from mlexplorer.runtime.builder import GraphBuilder, UnknownShape, Value, WeightUse
+from mlexplorer.runtime.half_precision import HalfPrecision, is_relu
 
 Array = NDArray[Any]
 
@@ -46,17 +47,20 @@ def lower(
     weights: Mapping[str, Array],
     baked: frozenset[str],
     wanted: Callable[[str, int], bool],
+    half: HalfPrecision | None = None,
 ) -> Segment:
     """The longest segment from layer `start` on.
 
     It ends before a layer that is not lowered to ONNX, or one that needs a shape that only a run can tell. `shapes`
     are those of the blobs at hand, `known` the values of constant ones, and `wanted(blob, stop)` says whether a blob is
-    read after layer `stop`. Raises ModelError or UnsupportedError naming the layer.
+    read after layer `stop`; `half` says which results are rounded. Raises ModelError or UnsupportedError naming the
+    layer.
     """
     build = GraphBuilder(weights, baked)
     blobs: dict[str, Value] = {}
     written: dict[str, Value] = {}
     fed: dict[str, str] = {}
+    unrounded: dict[str, Value] = {}
 
     def read(node: Node, blob: str) -> Value:
         if blob not in blobs:
@@ -75,8 +79,10 @@ def lower(
         if lowering is None:
             break
         mark = build.mark()
+        early = is_relu(node) and not unrounded.keys().isdisjoint(node.inputs)
         try:
-            values = lowering(build, node, [build.cast(read(node, blob), np.float32) for blob in node.inputs])
+            operands = [unrounded[blob] if early else read(node, blob) for blob in node.inputs]
+            values = lowering(build, node, [build.cast(operand, np.float32) for operand in operands])
             results = [
                 build.cast(value, np.float32) for value in (values if isinstance(values, Sequence) else (values,))
             ]
@@ -95,8 +101,11 @@ def lower(
             raise ModelError(
                 f"layer {node.name!r} ({node.type}) names {len(node.outputs)} outputs but has {len(results)}"
             )
-        written.update(zip(node.outputs, results, strict=False))
-        blobs.update(zip(node.outputs, results, strict=False))
+        for blob, value in zip(node.outputs, results, strict=False):
+            unrounded.pop(blob, None)
+            if half is not None and (early or half.rounds(node, blob)):
+                unrounded[blob], value = value, build.round_to_half(value)
+            written[blob] = blobs[blob] = value
         stop += 1
 
     constants: dict[str, Array] = {}

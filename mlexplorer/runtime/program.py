@@ -22,6 +22,7 @@ from mlexplorer.layers import EVALUATIONS, LOWERINGS
 from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass, CustomStep, registered_custom_layers
 from mlexplorer.runtime.custom_stub import missing_layers_text
+from mlexplorer.runtime.half_precision import HalfPrecision, round_to_half
 from mlexplorer.runtime.lowering import Segment, lower
 from mlexplorer.runtime.sessions import Session
 
@@ -46,13 +47,15 @@ class _LoopContinue(Exception):
 
 
 class _Weights(Mapping[str, Array]):
-    """The float32 arrays of a model's weights by key, decoded when asked for."""
+    """The float32 arrays of a model's weights by key, decoded, and rounded where need be, when asked for."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, half: HalfPrecision | None) -> None:
         self._weights = {weight.key: weight for weight in model.graph.weights}
+        self._rounded = {w.key for n in model.graph.nodes if half and half.rounds_weights(n) for w in n.weights}
 
     def __getitem__(self, key: str) -> Array:
-        return self._weights[key].array()
+        array = self._weights[key].array()
+        return round_to_half(array) if key in self._rounded else array
 
     def __contains__(self, key: object) -> bool:
         return key in self._weights
@@ -68,10 +71,17 @@ class Program:
     """Runs the network of a NeuralNetwork model on arrays that have the network's own ranks.
 
     Raises UnsupportedError or CustomLayerError, before anything runs, with the name of every layer that cannot run.
-    `custom_layers` gives classes by class name, beside those registered with `custom_layer`.
+    `custom_layers` gives classes by class name, beside those registered with `custom_layer`. `half_precision` rounds
+    inputs, weights and the results of each layer to float16, as the GPU and the Neural Engine store them; places,
+    lengths and counts stay exact, and custom layers get their weights as the file has them.
     """
 
-    def __init__(self, model: Model, custom_layers: Mapping[str, CustomLayerClass] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        custom_layers: Mapping[str, CustomLayerClass] | None = None,
+        half_precision: bool = False,
+    ) -> None:
         if model.kind not in NETWORK_KINDS:
             raise UnsupportedError(f"a model of type {model.kind} cannot be run yet; neural networks can")
         self._classes = {**registered_custom_layers(), **(custom_layers or {})}
@@ -80,6 +90,7 @@ class Program:
             self._networks.setdefault(node.scope, ())
             self._networks[node.scope] += (node,)
         self._check()
+        self._half = HalfPrecision(model.graph.nodes) if half_precision else None
         self._custom = {
             node.id: CustomStep(node, self._classes[node.params.className])
             for nodes in self._networks.values()
@@ -118,7 +129,7 @@ class Program:
             options.terminate = True
 
     def _bind(self, model: Model) -> None:
-        self._weights = _Weights(model)
+        self._weights = _Weights(model, self._half)
         small = [
             weight
             for node in model.graph.nodes
@@ -129,7 +140,7 @@ class Program:
         self._baked = frozenset(weight.key for weight in small)
         digest = hashlib.sha256()
         for weight in small:
-            digest.update(weight.key.encode() + weight.array().tobytes())
+            digest.update(weight.key.encode() + self._weights[weight.key].tobytes())
         self._baked_digest = digest.digest()
         self._sessions: dict[int, Session] = {}
         self._run_options: onnxruntime.RunOptions | None = None
@@ -174,6 +185,9 @@ class _Run:
         self._program = program
         self._outputs = frozenset(outputs)
         self.blobs = {name: np.ascontiguousarray(array, np.float32) for name, array in feeds.items()}
+        half = program._half
+        if half is not None:
+            self.blobs.update({n: round_to_half(a) for n, a in self.blobs.items() if n not in half.exact})
         self._known: dict[str, Array] = {}
 
     def network(self, scope: str) -> None:
@@ -210,7 +224,7 @@ class _Run:
             def wanted(blob: str, stop: int) -> bool:
                 return blob in self._outputs or last_read.get(blob, -1) >= stop
 
-            segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted)
+            segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted, program._half)
             arrays = segment.arrays
             segment = segment.without_arrays()
             program._segments[key] = segment
@@ -262,7 +276,10 @@ class _Run:
                 raise ModelError(
                     f"layer {node.name!r} ({node.type}) cannot take inputs of shapes {shapes}: {error}"
                 ) from error
-            self.blobs.update(zip(node.outputs, (np.asarray(r, np.float32) for r in results), strict=False))
+            half = self._program._half
+            for blob, result in zip(node.outputs, results, strict=False):
+                array = np.asarray(result, np.float32)
+                self.blobs[blob] = round_to_half(array) if half is not None and half.rounds(node, blob) else array
 
     def _loop(self, node: Node) -> None:
         params = node.params

@@ -32,7 +32,7 @@ def network(inputs: Mapping[str, Sequence[int]], outputs: Sequence[str], *, exac
     return model, model.neuralNetwork
 
 
-def add(network: Any, type: str, inputs: str, outputs: str, name: str = "", **parameters: Any) -> Any:
+def add(network: Any, type: str, inputs: str, outputs: str, /, name: str = "", **parameters: Any) -> Any:
     """Append a layer; blob names are separated by spaces. Returns its parameter message."""
     layer = network.layers.add(name=name or f"{type}_{len(network.layers)}")
     layer.input.extend(inputs.split())

@@ -25,7 +25,7 @@ class NetworkRunner:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self._program = Program(model, settings.custom_layers)
+        self._program = Program(model, settings.custom_layers, settings.half_precision)
 
     def run(self, values: Values) -> Values:
         """The values of the model's outputs."""
