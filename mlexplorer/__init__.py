@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlexplorer import errors, samples
     from mlexplorer.comparison import psnr
+    from mlexplorer.coremltools_bridge import connect_coremltools, disconnect_coremltools
     from mlexplorer.formats import load, save
     from mlexplorer.graph import Graph, Node, Weight
     from mlexplorer.model import Feature, Model
@@ -45,8 +46,10 @@ _HOMES = {
     "Predictor": "runtime.prediction",
     "Scheme": "quantization.scheme",
     "Weight": "graph",
+    "connect_coremltools": "coremltools_bridge",
     "custom_layer": "runtime.custom",
     "custom_model": "runtime.custom",
+    "disconnect_coremltools": "coremltools_bridge",
     "errors": "",
     "explore": "views.explorer",
     "load": "formats",
@@ -73,8 +76,10 @@ __all__ = [
     "Predictor",
     "Scheme",
     "Weight",
+    "connect_coremltools",
     "custom_layer",
     "custom_model",
+    "disconnect_coremltools",
     "errors",
     "explore",
     "load",
