@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mlexplorer.comparison import psnr, snr
 from mlexplorer.errors import Cancelled, InputError
-from mlexplorer.model import Feature, Model, SizeRange
+from mlexplorer.model import Feature, Model
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan, quantize
@@ -24,6 +23,7 @@ from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike, open_pictures
 from mlexplorer.runtime.prediction import Predictor
+from mlexplorer.runtime.resizing import fit
 
 Array = NDArray[Any]
 Input = Image.Image | Array
@@ -35,11 +35,7 @@ ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
 BITS = (4, 5, 3, 6, 2, 7, 8, 1)
 """Every bit depth, the most telling ones first."""
-LONG_SIDE = 480
-"""The long side in pixels of what a model of flexible size is given."""
 _COARSE_SIDE = 0.5
-_STEP = 4
-_PROPORTIONS_COUNT = 4.0
 _TOP = 5
 
 
@@ -248,38 +244,6 @@ def input_feature(model: Model) -> Feature:
         return needed[0]
     names = ", ".join(f"{feature.name!r} ({feature.type})" for feature in needed) or "none"
     raise InputError(f"a sweep needs a model with one input, a picture or an array; this one has {names}")
-
-
-def fit(picture: Image.Image, feature: Feature, scale: float = 1.0) -> Image.Image:
-    """A picture as an input accepts it, cropped to the proportions and resized where it must be.
-
-    Inputs of flexible size get the picture in its own proportions, at most `scale` times 480 pixels on its long side,
-    both sides multiples of 4; of listed sizes they get the nearest to that; others get the size that they have.
-    """
-    wanted = min(1.0, LONG_SIDE / max(picture.size)) * scale
-    width, height = (max(_STEP, round(side * wanted / _STEP) * _STEP) for side in picture.size)
-    size = (width, height)
-    if not feature.accepts_size(*size):
-        size = _nearest_size(feature, size)
-    return picture if size == picture.size else ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-
-
-def _nearest_size(feature: Feature, size: tuple[int, int]) -> tuple[int, int]:
-    ranges = [sides for sides in feature.flexible if isinstance(sides, SizeRange)]
-    if ranges:
-        width, height = (
-            max(sides.lower, side if sides.upper is None else min(side, sides.upper))
-            for side, sides in zip(size, ranges, strict=True)
-        )
-        return width, height
-    listed = [sides for sides in (feature.shape, *feature.flexible) if sides and not isinstance(sides, SizeRange)]
-
-    def distance(sides: tuple[int, ...]) -> float:
-        wide, high = (math.log(side / goal) for side, goal in zip(sides, size, strict=True))
-        return _PROPORTIONS_COUNT * abs(wide - high) + abs(wide + high)
-
-    width, height = min(listed, key=distance)
-    return width, height
 
 
 def _choices(schemes: Sequence[str], bits: Sequence[int]) -> list[Key]:

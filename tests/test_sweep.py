@@ -11,7 +11,8 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
-from mlexplorer.sweep import ORIGINAL, Row, Runs, fit, input_feature, read_inputs, sizes, sweep
+from mlexplorer.runtime.resizing import fit
+from mlexplorer.sweep import ORIGINAL, Row, Runs, input_feature, read_inputs, sizes, sweep
 from tests.checks import one_layer_model
 from tests.painter import painter, photo
 

@@ -21,8 +21,9 @@ from onnx import numpy_helper
 import mlexplorer as mle
 from mlexplorer.runtime.models.network import encode
 from mlexplorer.runtime.prediction import Predictor
+from mlexplorer.runtime.resizing import fit
 from mlexplorer.runtime.sessions import available_cores
-from mlexplorer.sweep import fit, input_feature, read_inputs
+from mlexplorer.sweep import input_feature, read_inputs
 
 OUTPUTS = 16
 

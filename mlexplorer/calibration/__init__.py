@@ -1,0 +1,8 @@
+"""Quantization that looks at what the layers compute: error feedback, calibrated on pictures, arrays or noise."""
+
+from __future__ import annotations
+
+from mlexplorer.calibration.calibrate import calibrate
+from mlexplorer.calibration.inputs import calibration_inputs
+
+__all__ = ["calibrate", "calibration_inputs"]
