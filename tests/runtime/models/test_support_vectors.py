@@ -1,4 +1,4 @@
-"""Support vector machines against scikit-learn's LIBSVM and Platt's formula; specifications that contradict themselves."""
+"""Support vector machines against LIBSVM and Platt's formula; specifications that contradict themselves."""
 
 from __future__ import annotations
 
