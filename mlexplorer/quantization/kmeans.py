@@ -3,77 +3,53 @@
 Clusters of sorted values are intervals, so the best division into k of them follows from the best divisions of all
 prefixes into k - 1: dynamic programming (Wang and Song, "Ckmeans.1d.dp", The R Journal, 2011). Up to MOST_POINTS
 distinct values are solved exactly. More are first gathered into that many groups, spaced as the levels of an optimal
-quantizer are (Panter and Dite, "Quantization distortion in pulse-count modulation", 1951: density to the power 1/3),
-and Lloyd's iteration on all values then moves the bounds that the groups had fixed.
+quantizer are (Panter and Dite, "Quantization distortion in pulse-count modulation", 1951: density to the power 1/3);
+`polish` then moves the bounds, which the groups had fixed, among all values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from mlexplorer.quantization.points import Doubles, Indices, Points
+from mlexplorer.quantization.polish import polish
 
 MOST_POINTS = 1024
-_TAIL_POINTS = 32
-_DENSITY_WINDOWS = 512
-_LLOYD_STEPS = 12
-
-
-@dataclass(frozen=True)
-class Points:
-    """Sorted values with how often each occurs, as running sums from zero (one entry more than there are points)."""
-
-    count: Doubles
-    total: Doubles
-    squares: Doubles
-
-    @classmethod
-    def of(cls, count: Doubles, total: Doubles) -> Points:
-        """Points from the count and the sum of each; every count is positive, the means ascend."""
-        return cls(*(np.concatenate(([0.0], np.cumsum(part))) for part in (count, total, total * total / count)))
-
-    @property
-    def means(self) -> Doubles:
-        """The value of each point."""
-        return np.asarray(np.diff(self.total) / np.diff(self.count), np.float64)
-
-    def grouped(self, bounds: Indices) -> Points:
-        """Points of which each stands for a run of these; `bounds` are the first of each run, and the end."""
-        return Points(self.count[bounds], self.total[bounds], self.squares[bounds])
-
-    def __len__(self) -> int:
-        return self.count.size - 1
+_LEVELLING_STEPS = 12
 
 
 def tables(points: Points, depths: Sequence[int]) -> dict[int, Doubles]:
     """The cluster centres for tables of 2^bits entries, for each bit depth asked: ascending, no more than points."""
-    grouped = points.grouped(_groups(points))
-    solved = [bits for bits in depths if 1 << bits < len(grouped)]
-    centres = [grouped.grouped(division).means for division in _best_divisions(grouped, [1 << bits for bits in solved])]
-    if len(grouped) < len(points):
-        centres = _polish(points, centres)
-    return dict.fromkeys(depths, grouped.means) | dict(zip(solved, centres, strict=True))
+    solved = [bits for bits in depths if 1 << bits < len(points)]
+    first = _groups(points)
+    divisions = [first[division] for division in _best_divisions(points.grouped(first), [1 << bits for bits in solved])]
+    if first.size <= len(points):
+        divisions = polish(points, divisions)
+    every = dict.fromkeys(depths, points) | dict(zip(solved, map(points.grouped, divisions), strict=True))
+    return {bits: clusters.means + points.centre for bits, clusters in every.items()}
 
 
 def _groups(points: Points) -> Indices:
-    """Bounds of at most MOST_POINTS runs: the outermost points alone, the others by the cube root of the density."""
+    """Bounds of at most MOST_POINTS runs of about equal count^(1/3) * width^(2/3), none of less than one point."""
     size = len(points)
     if size <= MOST_POINTS:
         return np.arange(size + 1)
-    value = points.means
-    width = np.diff(value, prepend=2 * value[0] - value[1])
-    window = np.linspace(0, size, _DENSITY_WINDOWS + 1).astype(np.intp)
-    span = np.add.reduceat(width, window[:-1])
-    density = np.repeat(np.cbrt(np.diff(points.count[window]) / span), np.diff(window))
-    companded = np.cumsum(density * width)
-    inner = np.linspace(0, companded[-1], MOST_POINTS + 1 - 2 * _TAIL_POINTS)
-    tail = np.arange(_TAIL_POINTS + 1)
-    return np.unique(np.concatenate((tail, np.searchsorted(companded, inner), size - tail)))
+    gap = np.diff(points.means)
+    width = np.concatenate((gap[:1], (gap[1:] + gap[:-1]) / 2, gap[-1:]))
+    share = np.cbrt(np.diff(points.count)) * np.cbrt(np.square(width / width.max()))
+    share *= MOST_POINTS / share.sum()
+    for _ in range(_LEVELLING_STEPS):  # what points alone in their runs have too much goes to the others
+        shared = share < 1
+        rest = share[shared].sum()
+        alone = size - np.count_nonzero(shared)
+        if not alone or rest >= MOST_POINTS - alone:
+            break
+        share[shared] *= (MOST_POINTS - alone) / rest
+        np.minimum(share, 1, out=share)
+    runs = np.floor(np.cumsum(np.minimum(share, 1)) * (1 - 1e-9))
+    return np.concatenate((np.flatnonzero(np.diff(runs, prepend=-1) > 0), [size]))
 
 
 def _best_divisions(points: Points, sizes: Sequence[int]) -> list[Indices]:
@@ -126,18 +102,3 @@ def _run_costs(points: Points) -> Doubles:
         error = points.squares[length:] - points.squares[:-length] - total * total / count
         np.maximum(error, 0, out=cost[length - 1, length:])
     return cost
-
-
-def _polish(points: Points, centres: list[Doubles]) -> list[Doubles]:
-    """Lloyd's iteration on all points: each centre moves to the mean of the points that are nearest to it."""
-    value = points.means
-    for _ in range(_LLOYD_STEPS):
-        moved = []
-        for centre in centres:
-            bounds = np.searchsorted(value, (centre[1:] + centre[:-1]) / 2)
-            bounds = np.concatenate(([0], bounds, [value.size]))
-            count = np.diff(points.count[bounds])
-            mean = np.diff(points.total[bounds]) / np.maximum(count, 1)
-            moved.append(np.where(count > 0, mean, centre))
-        centres = moved
-    return centres

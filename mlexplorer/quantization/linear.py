@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.quantization.analysis import Analysis
+from mlexplorer.quantization.least_squares import least_squares, nearest_codes, squared_errors
 from mlexplorer.quantization.scheme import Channels, Scheme
 from mlexplorer.spec.weight_params import Encoded, Floats
 
@@ -25,8 +25,11 @@ class Linear(Scheme):
     scale = (max - min) / (2^bits - 1), bias = min. With `symmetric`, for 2 bits and more, the levels are symmetric to
     zero instead: scale = max|w| / (2^(bits - 1) - 1), bias = -2^(bits - 1) * scale. Codes are rounded half to even.
 
-    The arithmetic is float32 and the bytes are those of coremltools 9 with protobuf 7.34 or newer (with an older one
-    coremltools computes in float64 and may differ in a last bit). Channels whose scale is at most 1e-6, which
+    With fit="least_squares" scale and bias (with `symmetric` the scale alone) are those of the least squared error that
+    was found; values beyond the outermost levels go to these. No channel has a larger error than with fit="range".
+
+    The arithmetic of "range" is float32 and the bytes are those of coremltools 9 with protobuf 7.34 or newer (with an
+    older one coremltools computes in float64 and may differ in a last bit). Channels whose scale is at most 1e-6, which
     coremltools flattens to their minimum, are computed in float64 and kept. Weights without channels (biases, vectors,
     constants) have one scale. Message: LinearQuantizationParams.
     """
@@ -34,6 +37,7 @@ class Linear(Scheme):
     bits: int = 8
     symmetric: bool = False
     granularity: Literal["per_channel", "per_tensor"] = "per_channel"
+    fit: Literal["range", "least_squares"] = "range"
 
     name: ClassVar[str] = "linear"
 
@@ -43,27 +47,46 @@ class Linear(Scheme):
             raise QuantizationError("symmetric levels need at least 2 bits: with 1 bit there is none beside zero")
         if self.granularity not in ("per_channel", "per_tensor"):
             raise QuantizationError(f'granularity is "per_channel" or "per_tensor", not {self.granularity!r}')
+        if self.fit not in ("range", "least_squares"):
+            raise QuantizationError(f'fit is "range" or "least_squares", not {self.fit!r}')
 
     @property
     def label(self) -> str:
         """A few words for menus and tables."""
-        words = ["linear", "symmetric" if self.symmetric else "", "" if self._per_channel else "per tensor"]
+        words = [
+            "linear",
+            "symmetric" if self.symmetric else "",
+            "least squares" if self.fit == "least_squares" else "",
+            "" if self._per_channel else "per tensor",
+        ]
         return " ".join([*filter(None, words), f"{self.bits} bit"])
 
     @property
     def _per_channel(self) -> bool:
         return self.granularity == "per_channel"
 
-    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels) -> Encoded:
         if not self._per_channel:
             channels = Channels(array.shape)
         rows = channels.rows(array)
-        codes, scale, bias = linear_codes(rows, *analysis.ranges(rows, channels), self.bits, symmetric=self.symmetric)
+        low, high = rows.min(axis=1), rows.max(axis=1)
+        codes, scale, bias = linear_codes(rows, low, high, self.bits, symmetric=self.symmetric)
+        if self.fit == "least_squares":
+            self._refit(rows, low, high, codes, scale, bias)
         with np.errstate(over="ignore"):
             widest = scale * np.float32((1 << self.bits) - 1)
         if not np.isfinite(widest).all():
             raise QuantizationError("the range of the values is too wide for 32-bit floats; use a LookupTable")
         return Encoded(self.bits, codes=channels.restore(codes), scale=scale, bias=bias)
+
+    def _refit(
+        self, rows: Floats, low: Floats, high: Floats, codes: NDArray[np.uint8], scale: Floats, bias: Floats
+    ) -> None:
+        """Replace codes, scale and bias of the rows for which the least squares are below the error of the range."""
+        fitted_scale, fitted_bias = least_squares(rows, low, high, self.bits, symmetric=self.symmetric)
+        fitted, error = nearest_codes(rows, fitted_scale, fitted_bias, self.bits)
+        better = (fitted_scale > 0) & np.isfinite(fitted_scale) & (error < squared_errors(rows, codes, scale, bias))
+        codes[better], scale[better], bias[better] = fitted[better], fitted_scale[better], fitted_bias[better]
 
     def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same lengths as the encoding of any weight of this shape has."""

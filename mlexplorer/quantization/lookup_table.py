@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.quantization.analysis import Analysis
+from mlexplorer.quantization import analysis
 from mlexplorer.quantization.linear import linear_codes
 from mlexplorer.quantization.scheme import Channels, Scheme
 from mlexplorer.spec.weight_params import Encoded, Floats
@@ -63,20 +63,21 @@ class LookupTable(Scheme):
             )
         return {"scheme": self.name, "bits": self.bits, "method": self.method}
 
-    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels) -> Encoded:
         if self.function is not None:
             return self._from_function(self.function, array)
         if self.method == "kmeans":
-            table = analysis.kmeans_table(array, self.bits)
-            return Encoded(self.bits, codes=analysis.nearest(array, table), table=table)
+            found = analysis.KEPT.analysis(array)
+            table = found.kmeans_table(array, self.bits)
+            return Encoded(self.bits, codes=found.nearest(array, table), table=table)
         row = array.reshape(1, -1)
-        low, high = analysis.ranges(row, Channels(array.shape))
+        low, high = row.min(axis=1), row.max(axis=1)
         codes, scale, _ = linear_codes(row, low, high, self.bits)
         if np.isfinite(scale[0]):
             table = (np.arange(1 << self.bits) * float(scale[0]) + float(low[0])).astype(np.float32)
             return Encoded(self.bits, codes=codes.reshape(-1), table=table)
         table = np.linspace(float(low[0]), float(high[0]), 1 << self.bits).astype(np.float32)
-        return Encoded(self.bits, codes=analysis.nearest(array, table), table=table)
+        return Encoded(self.bits, codes=analysis.KEPT.analysis(array).nearest(array, table), table=table)
 
     def _from_function(self, function: TableFunction, array: Floats) -> Encoded:
         try:

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.quantization import analysis
-from mlexplorer.quantization.analysis import Analysis
 from mlexplorer.spec.weight_params import Encoded, Floats
 
 SCHEMES: dict[str, type[Scheme]] = {}
@@ -99,17 +97,16 @@ class Scheme:
         array = np.ascontiguousarray(array, dtype=np.float32)
         if not array.size:
             return Encoded(32, values=array.reshape(-1))
-        found = analysis.KEPT.analysis(array)
-        if not found.finite:
+        if not np.isfinite(array.min()) or not np.isfinite(array.max()):
             bad = np.count_nonzero(~np.isfinite(array))
             raise QuantizationError(f"{name}: {bad} of {array.size} values are NaN or infinite; repair or leave it out")
         try:
-            return self._encode(array, Channels(array.shape, channel_axis, groups), found)
+            return self._encode(array, Channels(array.shape, channel_axis, groups))
         except QuantizationError as error:
             raise QuantizationError(f"{name}: {error}") from error
 
     @abstractmethod
-    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels) -> Encoded:
         """The weight in this scheme; it is finite and not empty."""
 
     @abstractmethod
@@ -162,11 +159,11 @@ class Float16(Scheme):
         """The least specificationVersion of a model that holds such weights."""
         return 2
 
-    def _encode(self, array: Floats, channels: Channels, analysis: Analysis) -> Encoded:
+    def _encode(self, array: Floats, channels: Channels) -> Encoded:
         with np.errstate(over="ignore"):
             values = array.reshape(-1).astype(np.float16)
         if not np.isfinite(values).all():
-            most = max(abs(analysis.low), abs(analysis.high))
+            most = np.abs(array).max()
             raise QuantizationError(f"{most:g} is beyond 65504, the largest 16-bit float; leave its whole layer out")
         return Encoded(16, values=values)
 
