@@ -10,6 +10,7 @@ import numpy as np
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank, with_rank4
+from mlexplorer.layers.limits import require_room
 
 _MODES = {"constant": "constant", "reflection": "reflect", "replication": "edge"}
 
@@ -25,6 +26,7 @@ def padding(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     edges = _edges(params.paddingAmounts, "paddingAmounts")
     if kind == "reflection" and any(max(pair) >= n for pair, n in zip(edges, x[0].shape[-2:], strict=True)):
         raise ModelError(f"a reflection of {edges} needs an input larger than {list(x[0].shape[-2:])}")
+    require_room([*x[0].shape[:-2], *(n + sum(pair) for n, pair in zip(x[0].shape[-2:], edges, strict=True))])
     (top, bottom), (left, right) = edges
     value = float(params.constant.value) if kind == "constant" else None
 
@@ -48,6 +50,8 @@ def constant_pad(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         raise ModelError(f"{given.shape[0]} amounts of padding; there must be two for each of {len(shape)} axes")
     if params.padToGivenOutputSizeMode:
         given = build.op("Max", build.op("Sub", given, np.repeat(shape, 2)), [0])
+    if given.value is not None:
+        require_room(np.array(shape) + given.value.reshape(-1, 2).sum(1))
     pairs = build.op("Reshape", given, [len(shape), 2])
     amounts = build.op("Reshape", build.op("Transpose", pairs, perm=[1, 0]), [-1])
     return build.op("Pad", x[0], amounts, float(params.value))
@@ -63,7 +67,10 @@ def crop(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         (top, bottom), (left, right) = _edges(layer.params.cropAmounts, "cropAmounts")
         end = [height - bottom, width - right]
     else:
-        top, left = [int(n) for n in layer.params.offset] or [0, 0]
+        offset = [int(n) for n in layer.params.offset] or [0, 0]
+        if len(offset) != 2:
+            raise ModelError(f"offset is {offset}; it must be a height and a width")
+        top, left = offset
         end = [top + x[1].shape[-2], left + x[1].shape[-1]]
     if not (top < end[0] <= height and left < end[1] <= width):
         raise ModelError(f"rows {top} to {end[0]} and columns {left} to {end[1]} are not within {height} x {width}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
 
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Builder, Layer, Operand, lowers
+from mlexplorer.layers.limits import require_room
 
 
 @lowers("loadConstant", inputs=0)
@@ -35,13 +37,18 @@ def fill_like(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 @lowers("fillStatic", inputs=0)
 def fill_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """One value in the shape targetShape (FillStaticLayerParams)."""
-    return _filled(build, layer, [int(n) for n in layer.params.targetShape] or [1])
+    shape = [int(n) for n in layer.params.targetShape] or [1]
+    require_room(shape)
+    return _filled(build, layer, shape)
 
 
 @lowers("fillDynamic")
 def fill_dynamic(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """One value in the shape that the input's values are (FillDynamicLayerParams)."""
-    return _filled(build, layer, build.reshape(build.cast(x[0], np.int64), [-1]))
+    shape = build.reshape(build.cast(x[0], np.int64), [-1])
+    if shape.value is not None:
+        require_room(shape.value)
+    return _filled(build, layer, shape)
 
 
 @lowers("rangeStatic", inputs=0)
@@ -49,6 +56,7 @@ def range_static(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """startValue, and on by stepSizeValue, before endValue (RangeStaticLayerParams)."""
     params = layer.params
     _require_step(params.stepSizeValue)
+    require_room([max(0, ceil((params.endValue - params.startValue) / params.stepSizeValue))])
     return build.constant(np.arange(params.startValue, params.endValue, params.stepSizeValue))
 
 

@@ -15,6 +15,7 @@ from mlexplorer.layers.axes import positive_axis
 from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
+from mlexplorer.layers.limits import require_room
 
 _REDUCTIONS = {
     "SCATTER_UPDATE": "none",
@@ -137,10 +138,13 @@ def one_hot(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     size = build.cast(x[1], np.int64) if len(x) > 1 else build.constant(int(params.oneHotVectorSize))
     places = [1] * axis + [-1] + [1] * (len(shape) - axis)
     if size.value is not None:
-        positions = build.constant(np.arange(int(size.value.reshape(-1)[0])).reshape(places))
+        length = int(size.value.reshape(-1)[0])
+        if length < 1:
+            raise ModelError(f"oneHotVectorSize is {length}; it must be at least 1")
+        require_room([*shape, length])
+        positions = build.constant(np.arange(length).reshape(places))
     else:
-        length = build.reshape(size, [])
-        positions = build.op("Reshape", build.op("Range", 0, length, 1), places)
+        positions = build.op("Reshape", build.op("Range", 0, build.reshape(size, []), 1), places)
     indices = build.reshape(build.cast(x[0], np.int64), [*shape[:axis], 1, *shape[axis:]])
     hit = build.op("Equal", indices, positions)
     return build.op("Where", hit, float(params.onValue), float(params.offValue))

@@ -12,6 +12,7 @@ from mlexplorer.errors import ModelError
 from mlexplorer.layers.axes import positive_axis
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
+from mlexplorer.layers.limits import require_room
 
 
 @lowers("concat", inputs=(1, None))
@@ -104,6 +105,8 @@ def tile(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     missing = rank - repeats.shape[0]
     if not 0 <= missing < rank:
         raise ModelError(f"{repeats.shape[0]} repetitions do not fit an input of shape {list(x[0].shape)}")
+    if repeats.value is not None:
+        require_room([*x[0].shape, *repeats.value.tolist()])
     return build.op("Tile", x[0], build.op("Concat", [1] * missing, repeats, axis=0) if missing else repeats)
 
 
@@ -111,5 +114,6 @@ def tile(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def sequence_repeat(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """The sequence (axis -5) nRepetitions times, once where it is unset (SequenceRepeatLayerParams; ONNX Tile)."""
     require_rank(x[0], 5)
-    leading = len(x[0].shape) - 5
-    return build.op("Tile", x[0], [1] * leading + [int(layer.params.nRepetitions) or 1, 1, 1, 1, 1])
+    leading, times = len(x[0].shape) - 5, int(layer.params.nRepetitions) or 1
+    require_room([*x[0].shape, times])
+    return build.op("Tile", x[0], [1] * leading + [times, 1, 1, 1, 1])

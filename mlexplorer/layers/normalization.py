@@ -71,16 +71,19 @@ def lrn(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """
     params = layer.params
     require_rank(x[0], 3)
-    size, k = int(params.localSize), float(params.k) or 1.0
+    size, alpha, k = int(params.localSize), float(params.alpha), float(params.k) or 1.0
     if size < 1:
         raise ModelError("localSize is 0; it must be at least 1")
     if k < 0:
         raise ModelError(f"k is {k}; it must be positive")
+    every = 2 * x[0].shape[-3] + 1
+    if size > every:  # a window over all channels, however many more it has room for
+        size, alpha = every, alpha / size * every
     if size % 2 == 0:
         means = with_rank4(build, build.op("Mul", x[0], x[0]), lambda v: _means_over_channels(build, v, size))
-        scale = build.op("Add", build.op("Mul", means, params.alpha), k)
+        scale = build.op("Add", build.op("Mul", means, alpha), k)
         return build.op("Div", x[0], build.op("Pow", scale, params.beta))
-    attributes = {"alpha": params.alpha, "beta": params.beta, "bias": k, "size": size}
+    attributes = {"alpha": alpha, "beta": params.beta, "bias": k, "size": size}
     return with_rank4(build, x[0], lambda v: build.op("LRN", v, **attributes))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.layer_type import Array, Layer, evaluates
+from mlexplorer.layers.limits import require_room
 
 
 @evaluates("randomNormalLike", "randomNormalDynamic")
@@ -52,6 +53,7 @@ def categorical_distribution(layer: Layer, x: Sequence[Array]) -> Sequence[Array
     if params.numSamples < 1:
         raise ModelError(f"numSamples is {params.numSamples}; it must be at least 1")
     logits = np.asarray(x[0], np.float64)
+    require_room([*logits.shape[:-1], params.numSamples])
     if not params.isLogits:
         logits = np.log(logits + (params.eps or 1e-10))
     logits = logits / (params.temperature or 1.0)
@@ -76,4 +78,5 @@ def _shape(layer: Layer, x: Sequence[Array]) -> tuple[int, ...]:
     sizes = tuple(int(n) for n in shape)
     if not sizes or min(sizes) < 0:
         raise ModelError(f"{list(sizes)} is no shape")
+    require_room(sizes)
     return sizes

@@ -15,6 +15,7 @@ from mlexplorer.errors import ModelError
 from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Array, Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank, with_rank4
+from mlexplorer.layers.limits import require_room
 
 _UPSAMPLE_GRIDS = {
     "DEFAULT": "asymmetric",
@@ -117,6 +118,7 @@ def _target_size(layer: Layer) -> list[int]:
     size = [int(n) for n in layer.params.targetSize] or [1, 1]
     if len(size) != 2 or min(size) < 1:
         raise ModelError(f"targetSize is {size}; it must be a height and a width of at least 1")
+    require_room(size)
     return size
 
 
@@ -173,6 +175,8 @@ def reorganize_data(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 
 
 def _resize(build: Builder, x: Tensor, size: Sequence[int], **attributes: Any) -> Any:
+    require_room([*x.shape[:-2], *size])
+
     def resize(image: Tensor) -> Any:
         return build.op("Resize", image, None, None, [*image.shape[:2], *size], **attributes)
 

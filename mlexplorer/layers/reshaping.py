@@ -17,6 +17,7 @@ from mlexplorer.layers.axes import positive_axes, positive_axis
 from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank
+from mlexplorer.layers.limits import require_room
 
 _CHANNEL_LAST = "CHANNEL_LAST"
 
@@ -180,4 +181,5 @@ def _broadcast(build: Builder, x: Tensor, shape: Sequence[int]) -> Any:
     missing = len(shape) - len(x.shape)
     if missing < 0 or any(n not in (1, m) for n, m in zip(x.shape, shape[missing:], strict=True)):
         raise ModelError(f"an input of shape {list(x.shape)} cannot be broadcast to {list(shape)}")
+    require_room(shape)
     return build.op("Expand", x, np.array(shape, np.int64))

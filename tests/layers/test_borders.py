@@ -64,3 +64,5 @@ def test_crop() -> None:
     for parameters, inputs in (({"cropAmounts": edges(4, 3, 0, 0)}, [x]), ({"offset": [4, 0]}, [x, reference])):
         with pytest.raises(ModelError, match="not within"):
             run_layer("crop", parameters, inputs)
+    with pytest.raises(ModelError, match="a height and a width"):
+        run_layer("crop", {"offset": [1]}, [x, reference])

@@ -132,6 +132,8 @@ def test_one_hot(axis: int) -> None:
     values = {"axis": axis, "onValue": 5, "offValue": -1}
     check_layer("oneHot", {**values, "oneHotVectorSize": 4}, [x], expected)
     check_layer("oneHot", {**values, "oneHotVectorSize": 9}, [x, np.array([4], np.float32)], expected)
+    with pytest.raises(ModelError, match="oneHotVectorSize is 0"):
+        run_layer("oneHot", values, [x])
 
 
 def test_where() -> None:

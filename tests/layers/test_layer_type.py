@@ -85,3 +85,33 @@ def test_every_option_of_every_layer_type_is_among_them() -> None:
         (layer.name, path) for layer in layers if layer.name not in nested for path in paths(layer.message_type, "")
     }
     assert found == set(ENUMS)
+
+
+HUGE = 1 << 40
+TOO_LARGE: list[tuple[str, dict[str, Any], list[tuple[int, ...]]]] = [
+    ("fillStatic", {"targetShape": [2, HUGE]}, []),
+    ("rangeStatic", {"endValue": 1e12, "stepSizeValue": 1.0}, []),
+    *((f"random{kind}Static", {"outputShape": [HUGE, 2]}, []) for kind in ("Normal", "Uniform", "Bernoulli")),
+    ("categoricalDistribution", {"numSamples": HUGE}, [(2, 3)]),
+    ("oneHot", {"oneHotVectorSize": HUGE}, [(2, 3)]),
+    ("broadcastToStatic", {"targetShape": [HUGE, 3]}, [(1, 3)]),
+    ("upsample", {"scalingFactor": [1, HUGE]}, [(2, 3, 4)]),
+    ("resizeBilinear", {"targetSize": [HUGE, 1]}, [(2, 3, 4)]),
+    ("cropResize", {"targetSize": [HUGE, 1]}, [(1, 2, 3, 6, 8), (4, 1, 4, 1, 1)]),
+    ("tile", {"reps": [1, HUGE]}, [(2, 3)]),
+    ("sequenceRepeat", {"nRepetitions": HUGE}, [(2, 3, 4, 5, 6)]),
+    ("constantPad", {"padAmounts": [0, 0, 0, HUGE]}, [(2, 3)]),
+    (
+        "padding",
+        {"constant": {}, "paddingAmounts": {"borderAmounts": [{}, {"startEdgeSize": HUGE}]}},
+        [(2, 3, 4)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("type", "fields", "shapes"), TOO_LARGE, ids=[type for type, _, _ in TOO_LARGE])
+def test_a_tensor_that_no_machine_has_room_for_is_refused(
+    type: str, fields: dict[str, Any], shapes: list[tuple[int, ...]]
+) -> None:
+    with pytest.raises(ModelError, match=rf"'layer' \({type}\): a tensor of shape .* elements; at most 2147483648"):
+        run_layer(type, fields, [np.ones(shape, np.float32) for shape in shapes])

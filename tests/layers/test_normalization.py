@@ -67,6 +67,12 @@ def test_lrn_divides_alpha_by_the_size(size: int, k: float, alpha: float, beta: 
     check_layer("lrn", {"alpha": alpha, "beta": beta, "localSize": size, "k": k}, [x], expected)
 
 
+def test_lrn_of_a_window_beyond_all_channels_ends() -> None:
+    x = normal(7, 3, 4)
+    expected = x / np.sqrt(1 + (x.astype(np.float64) ** 2).sum(0))
+    check_layer("lrn", {"alpha": 2.0**40, "beta": 0.5, "localSize": 1 << 40}, [x], expected)
+
+
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_lrn_is_pytorch_s(size: int) -> None:
     torch = pytest.importorskip("torch")
