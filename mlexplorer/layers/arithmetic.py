@@ -50,7 +50,14 @@ _COMPARISONS = {
     "greaterThan": "Greater",
     "greaterEqual": "GreaterOrEqual",
 }
-_PLAIN_UNARY = {"SQRT": "Sqrt", "EXP": "Exp", "LOG": "Log", "ABS": "Abs"}
+_UNARY = {
+    "SQRT": "Sqrt",
+    "RSQRT": "Reciprocal",
+    "INVERSE": "Reciprocal",
+    "EXP": "Exp",
+    "LOG": "Log",
+    "ABS": "Abs",
+}
 _LOGIC = {"logicalAnd": "And", "logicalOr": "Or", "logicalXor": "Xor"}
 
 
@@ -70,8 +77,9 @@ def exp2(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 def unary(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """A function of v = scale x + shift (UnaryFunctionLayerParams).
 
-    SQRT, RSQRT 1 / sqrt(v + epsilon), INVERSE 1 / (v + epsilon), POWER v^alpha, EXP, LOG, ABS, THRESHOLD max(v, alpha);
-    scale is 1 and epsilon 1e-6 where unset.
+    SQRT, RSQRT 1 / sqrt(v + epsilon), INVERSE 1 / (v + epsilon), POWER v^alpha, EXP, LOG log(v + epsilon), ABS,
+    THRESHOLD max(v, alpha); scale is 1 and epsilon 1e-6 where unset. The format's documentation has no epsilon for LOG,
+    but coremltools tests it.
     """
     params, function = layer.params, enum_name(layer.params, "type")
     v = x[0]
@@ -79,14 +87,15 @@ def unary(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
         v = build.op("Mul", v, params.scale)
     if params.shift:
         v = build.op("Add", v, params.shift)
-    if function in ("RSQRT", "INVERSE"):
+    if function in ("RSQRT", "INVERSE", "LOG"):
         v = build.op("Add", v, params.epsilon or 1e-6)
-        return build.op("Reciprocal", build.op("Sqrt", v) if function == "RSQRT" else v)
+    if function == "RSQRT":
+        v = build.op("Sqrt", v)
     if function == "POWER":
         return build.op("Pow", v, params.alpha)
     if function == "THRESHOLD":
         return build.op("Max", v, params.alpha)
-    return build.op(_PLAIN_UNARY[function], v)
+    return build.op(_UNARY[function], v)
 
 
 @lowers("add", "multiply", inputs=(1, None))

@@ -41,7 +41,7 @@ UNARY: dict[int, Callable[[Array], Array]] = {
     2: lambda v: 1 / (v + 0.125),
     3: lambda v: v**1.5,
     4: np.exp,
-    5: np.log,
+    5: lambda v: np.log(v + 0.125),
     6: np.abs,
     7: lambda v: np.maximum(v, 1.5),
 }
@@ -55,9 +55,13 @@ def test_unary_scales_and_shifts_first(type: int) -> None:
 
 
 def test_unary_defaults() -> None:
-    x = np.array([0, 1e-6, 3e-6], np.float32)
-    check_layer("unary", {"type": 2}, [x], 1 / (x + 1e-6))
+    """Unset, scale is 1, epsilon 1e-6, and shift and alpha are 0."""
+    x = np.array([0, 1e-6, 3e-6, 2], np.float32)
+    formulas = [np.sqrt(x), (x + 1e-6) ** -0.5, 1 / (x + 1e-6), x**0, np.exp(x), np.log(x + 1e-6), x, x]
+    for type, expected in enumerate(formulas):
+        check_layer("unary", {"type": type}, [x], expected)
     check_layer("unary", {"type": 6}, [-x], x, tolerance=1e-9)
+    check_layer("unary", {"type": 7}, [-x], 0 * x, tolerance=0)
 
 
 BINARY: dict[str, Callable[[Array, Array], Array]] = {
