@@ -23,7 +23,7 @@ from mlexplorer.runtime.models.network import encode
 from mlexplorer.runtime.prediction import Predictor
 from mlexplorer.runtime.resizing import fit
 from mlexplorer.runtime.sessions import available_cores
-from mlexplorer.sweep import input_feature, read_inputs
+from mlexplorer.exploration import input_feature, read_inputs
 
 OUTPUTS = 16
 
@@ -39,7 +39,7 @@ def bare_run(model: mle.Model, picture: Any) -> Callable[[], object]:
     """One run of a plain onnxruntime session on the picture."""
     predictor = Predictor(model)
     predictor.predict({"image": picture})
-    (segment,) = predictor._program._segments.values()
+    (segment,) = predictor._runner._program._segments.values()
     weights = {weight.key: weight.array() for weight in model.graph.weights}
     graph = onnx.load_from_string(segment.model)
     uses = {use.name: use for use in segment.uses}
