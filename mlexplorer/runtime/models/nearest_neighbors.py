@@ -78,7 +78,7 @@ def _nearest(samples: Array, x: Array, count: int) -> tuple[Array, Array]:
 
 def _inverse(distances: Array) -> Array:
     if not distances.all():
-        return (distances == 0).astype(np.float64)
+        return np.where(distances == 0, 1.0, 0.0)
     nearest = distances.min()  # weights are relative to it, so that tiny distances do not overflow
     weights: Array = np.divide(nearest, distances) if np.isfinite(nearest) else np.ones_like(distances)
     return weights

@@ -28,9 +28,9 @@ def item_similarity_recommender(model: Model) -> Callable[[Values], Values]:
     those that an input excludes, or else without the chosen ones, and only those that an input restricts them to.
     """
     message = model.spec.itemSimilarityRecommender
+    table = _Table(message)
     chosen_name = _chosen_name(model, message)
     _check_features(model, message, chosen_name)
-    table = _Table(message)
 
     def evaluate(values: Values) -> Values:
         ratings = _ratings(table, chosen_name, values[chosen_name])
@@ -133,7 +133,9 @@ def _check_features(model: Model, message: Any, chosen_name: str) -> None:
         features = model.outputs if "Output" in field else model.inputs
         found = next((feature for feature in features if feature.name == name), None)
         if name and (found is None or found.type not in allowed):
-            raise ModelError(f"{field} is {name!r}; it must name a {' or '.join(allowed)} of the model's description")
+            raise ModelError(
+                f"{field} is {name!r}; it must name an input or output of type {' or '.join(allowed)} in the model's description"
+            )
         if found and found.type in ("dictionary", "sequence") and (found.dtype == "string") != texts:
             kinds = ("texts", "numbers") if texts else ("numbers", "texts")
             raise ModelError(f"the items of the model are {kinds[0]}, but {name!r} holds {kinds[1]}")

@@ -162,7 +162,7 @@ class _Sparse:
 
     def distances(self, x: Array) -> Array:
         there = x[self.positions]
-        elsewhere = np.maximum(0.0, x @ x - self._sums(there * there))
+        elsewhere: Array = np.maximum(0.0, x @ x - self._sums(there * there))
         return self._sums(np.square(self.values - there)) + elsewhere
 
     def _sums(self, terms: Array) -> Array:
