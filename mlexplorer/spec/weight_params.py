@@ -24,6 +24,7 @@ from mlexplorer.spec.packing import pack_bits, packed_size, unpack_bits
 
 Floats = NDArray[np.float32]
 
+_CHUNK = 1 << 15
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 
 
@@ -123,7 +124,7 @@ class Encoded:
     def decode(self, shape: Sequence[int], channel_axis: int | None = None, *, name: str = "weight") -> Floats:
         """The values as a float32 array of `shape`; `channel_axis` is the axis that scale and bias follow.
 
-        Linear values are computed in float32, as code * scale + bias. Raises ModelError, with `name` in the message,
+        Linear values are code * scale + bias in float64, rounded once, as coremltools has them. Raises ModelError, with `name` in the message,
         where the file has too few values, or a scale, bias or table of the wrong length.
         """
         shape = tuple(int(n) for n in shape)
@@ -152,17 +153,21 @@ class Encoded:
             raise ModelError(f"{name}: {self.scale.size} scales but {self.bias.size} biases")
         bias = self.bias if self.bias is not None and self.bias.size else np.zeros_like(self.scale)
         if self.scale.size == 1:
-            levels = np.arange(256, dtype=np.uint8).view(codes.dtype).astype(np.float32) * self.scale + bias
-            return np.take(levels, codes.view(np.uint8)).reshape(shape)
+            levels = np.arange(256, dtype=np.uint8).view(codes.dtype) * self.scale.astype(np.float64) + bias
+            return np.take(levels.astype(np.float32), codes.view(np.uint8)).reshape(shape)
         grouped, broadcast = _channel_shape(shape, channel_axis, self.scale.size)
         if math.prod(broadcast) != self.scale.size:
             channels = math.prod(broadcast)
             raise ModelError(
                 f"{name}: {self.scale.size} scales fit neither the whole weight nor its {channels} channels"
             )
-        out = codes.astype(np.float32).reshape(grouped)
-        out *= self.scale.reshape(broadcast)
-        out += bias.reshape(broadcast)
+        out = np.empty(grouped, np.float32)
+        codes, scale, bias = codes.reshape(grouped), self.scale.reshape(broadcast), bias.reshape(broadcast)
+        block = max(1, _CHUNK // max(1, math.prod(grouped[1:])))
+        for first in range(0, grouped[0], block):
+            some = slice(first, first + block)
+            of = some if broadcast[0] > 1 else slice(None)
+            out[some] = codes[some] * scale[of].astype(np.float64) + bias[of]
         return out.reshape(shape)
 
 

@@ -71,12 +71,29 @@ def test_every_stage_of_a_pipeline_has_the_bytes_of_coremltools(pipeline: Any) -
     assert ours.spec.SerializeToString(deterministic=True) == theirs.spec.SerializeToString(deterministic=True)
 
 
-@pytest.mark.parametrize("scheme", [Linear(3), Linear(8, symmetric=True), LookupTable(5)], ids=lambda s: s.label)
-def test_coremltools_reads_the_values_that_are_meant(network: Any, scheme: Scheme) -> None:
+DECODED = [
+    *(Linear(bits, fit=fit) for bits in (1, 3, 8) for fit in ("range", "least_squares")),
+    *(Linear(bits, symmetric=True, fit=fit) for bits in (4, 8) for fit in ("range", "least_squares")),
+    *(Linear(bits, granularity="per_tensor", fit=fit) for bits in (2, 8) for fit in ("range", "least_squares")),
+    *(LookupTable(bits) for bits in (1, 5, 8)),
+    LookupTable(4, "linear"),
+]
+
+
+@pytest.mark.parametrize("scheme", DECODED, ids=lambda s: s.label)
+def test_coremltools_reads_the_values_that_are_meant_to_the_last_bit(network: Any, scheme: Scheme) -> None:
     ours = quantize(mle.load(network), scheme)
-    theirs = by_key(mle.load(by_coremltools(ours.spec, 8, "dequantization")))
+    repeated = ours.copy()
+    for weight in repeated.graph.weights:  # the format allows one scale for all channels, coremltools stops at it
+        linear = weight.params.quantization.linearQuantization
+        if len(linear.scale) == 1 and weight.channel_axis is not None:
+            channels = weight.shape[weight.channel_axis]
+            linear.scale.extend([linear.scale[0]] * (channels - 1))
+            linear.bias.extend([linear.bias[0]] * (channels - 1))
+    theirs = by_key(mle.load(by_coremltools(repeated.spec, 8, "dequantization")))
     for key, weight in by_key(ours).items():
-        np.testing.assert_allclose(weight.array(), theirs[key].array(), rtol=1e-5, atol=1e-6, err_msg=key)
+        assert theirs[key].kind == "float32"
+        np.testing.assert_array_equal(weight.array(), theirs[key].array(), err_msg=key)
 
 
 def test_the_model_itself_stays_as_it_is(network: Any) -> None:
