@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlexplorer.graph import Blobs, Graph, Weight, feature_descriptions
+from mlexplorer.graph import Blobs, Graph, Node, Weight, feature_descriptions
 
 LONGEST_TABLE = 40
 """The rows of the layer table in a model's representation."""
+LONGEST_CELL = 200
+"""The characters of a model's parameters in that table."""
 
 
 @dataclass(frozen=True)
@@ -209,10 +212,14 @@ class Model:
         return rows + [("description", metadata.shortDescription)] * bool(metadata.shortDescription)
 
     def _layers(self) -> list[tuple[str, str, str]]:
-        return [
-            (node.id, node.type, ", ".join(f"{w.name} {list(w.shape)} {_encoding_text(w)}" for w in node.weights))
-            for node in self.graph.nodes[:LONGEST_TABLE]
-        ]
+        return [(node.id, node.type, self._details(node)) for node in self.graph.nodes[:LONGEST_TABLE]]
+
+    def _details(self, node: Node) -> str:
+        """The weights of a layer; the parameters of a model of a classic type, which has none."""
+        if node.type in {field.name for field in self.spec.DESCRIPTOR.oneofs_by_name["Type"].fields}:
+            text = ", ".join(_flat(node.parameters))
+            return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 3] + "..."
+        return ", ".join(f"{w.name} {list(w.shape)} {_encoding_text(w)}" for w in node.weights)
 
     @property
     def _more(self) -> str:
@@ -242,7 +249,9 @@ class Model:
             + "</tr>"
             for row in self._layers()
         )
-        titles = "".join(f'<th style="text-align:left">{title}</th>' for title in ("layer", "type", "weights"))
+        titles = "".join(
+            f'<th style="text-align:left">{title}</th>' for title in ("layer", "type", "weights or parameters")
+        )
         return (
             f"<div><b>{escape(self.path.name if self.path else 'Model')}</b><table>{head}</table>"
             f"<details><summary>{len(self.graph.nodes)} layers</summary><table><tr>{titles}</tr>{body}</table>"
@@ -253,6 +262,15 @@ class Model:
 def _encoding_text(weight: Weight) -> str:
     names = {"linear": f"linear {weight.bits} bit", "lookup_table": f"table {weight.bits} bit"}
     return names.get(weight.kind, weight.kind)
+
+
+def _flat(parameters: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Parameters in words, "scene.version 'SCENE_VERSION_1'"; empty ones are left out."""
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.") if value else (f"{prefix}{name}",)
+        elif value not in ("", "0 bytes"):
+            yield f"{prefix}{name} {value!r}"
 
 
 def _bytes_text(size: int) -> str:

@@ -59,7 +59,8 @@ def _word_embedding(model: Model) -> str:
 def _linked_model(model: Model) -> str:
     link = model.spec.linkedModel.linkedModelFile
     name, path = link.linkedModelFileName.defaultValue, link.linkedModelSearchPath.defaultValue
-    return f"a link to the model file {name!r}" + (f" in {path!r}" if path else "")
+    place = f" in {path!r}" if path else ""
+    return f"a link to the model file {name!r}{place}" if name else "a link to a model file whose name is not set"
 
 
 def _ml_program(model: Model) -> str:

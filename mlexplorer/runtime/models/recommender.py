@@ -134,7 +134,7 @@ def _check_features(model: Model, message: Any, chosen_name: str) -> None:
         found = next((feature for feature in features if feature.name == name), None)
         if name and (found is None or found.type not in allowed):
             raise ModelError(
-                f"{field} is {name!r}; it must name an input or output of type {' or '.join(allowed)} in the model's description"
+                f"{field} is {name!r}; the model's description must state it, of type {' or '.join(allowed)}"
             )
         if found and found.type in ("dictionary", "sequence") and (found.dtype == "string") != texts:
             kinds = ("texts", "numbers") if texts else ("numbers", "texts")
