@@ -238,7 +238,8 @@ def _read_dictionary(feature: Feature, value: Any) -> dict[Any, float]:
     result = {}
     for key, number in value.items():
         whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
-        if not (isinstance(key, str) if feature.dtype == "string" else whole):
+        # coremltools declares texts, too, where it converts a scikit-learn DictVectorizer whose keys are whole numbers
+        if not (whole or (isinstance(key, str) and feature.dtype == "string")):
             raise InputError(
                 f"input {feature.name!r} takes a dictionary from {_keys(feature)} to numbers, not a key {key!r}"
             )

@@ -107,7 +107,7 @@ def test_values_of_each_type_take_one_form(name: str, value: Any, expected: Any)
         ("whole", float("nan"), r"takes a whole number, not nan"),
         ("text", 3, r"input 'text' takes a text, not the int 3"),
         ("words", [1], r"takes a dictionary from texts to numbers, not the list"),
-        ("words", {1: 1.0}, r"takes a dictionary from texts to numbers, not a key 1"),
+        ("words", {1.5: 1.0}, r"takes a dictionary from texts to numbers, not a key 1.5"),
         ("words", {"a": "b"}, r"the value of 'a' is the str 'b', not a number"),
         ("numbers", {"a": 1.0}, r"takes a dictionary from whole numbers to numbers, not a key 'a'"),
         ("numbers", {True: 1.0}, r"not a key True"),

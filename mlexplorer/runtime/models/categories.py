@@ -47,18 +47,26 @@ def dict_vectorizer(model: Model) -> Callable[[Values], Values]:
     """The value of each key at the key's position, in an array or in a dictionary by position (DictVectorizer).
 
     Keys that are absent give 0 in an array and no entry in a dictionary. Keys that are not listed are passed over, as
-    coremltools' test_unseen_or_no_features wants; Apple's format documentation says that there are none.
+    coremltools' test_unseen_or_no_features wants; Apple's format documentation says that there are none. The type of
+    the keys is that of the map, whatever the input declares: coremltools' test_int_features_in_pipeline declares texts.
     """
     message = model.spec.dictVectorizer
     source, target = single_input(model), single_output(model)
     field = _chosen(message, "Map")
-    _check(model.inputs[0], field, "dictionary", "string" if field == "stringToIndex" else "int64")
+    kind: type = str if field == "stringToIndex" else int
+    _check(model.inputs[0], field, "dictionary")
     positions = _positions(field, getattr(message, field).vector)
     output = model.outputs[0]
     _check(output, "a vector by position", *_vector_type(output.type == "dictionary"))
 
     def evaluate(values: Values) -> Values:
-        entries = {positions[key]: value for key, value in _given(values, source).items() if key in positions}
+        given = _given(values, source)
+        for key in given:
+            if not isinstance(key, kind):
+                raise InputError(
+                    f"input {source!r}: {field} takes keys like {next(iter(positions), '')!r}, not {key!r}"
+                )
+        entries = {positions[key]: value for key, value in given.items() if key in positions}
         return {target: _vector(entries, len(positions), output)}
 
     return evaluate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,7 @@ _NODE = np.dtype(
         ("missing", np.bool_),
     ]
 )
+_ENTRY = np.dtype([("dimension", np.uint64), ("amount", np.float64)])
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,24 @@ def read_forest(parameters: Any, size: int | None) -> Forest:
     there. Features are compared in single precision where all values that they are compared with are singles, as
     coremltools' converter of XGBoost's trees says of Apple's compiler; scikit-learn and XGBoost round features, too.
     """
+    key = (hashlib.blake2b(parameters.SerializeToString(deterministic=True)).digest(), size)
+    with _lock:
+        forest = _recent.pop(key, None)
+    forest = forest or _forest(parameters, size)
+    with _lock:
+        _recent[key] = forest
+        if len(_recent) > _KEPT:
+            del _recent[next(iter(_recent))]
+    return forest
+
+
+_lock = threading.Lock()
+_recent: dict[tuple[bytes, int | None], Forest] = {}
+_KEPT = 2
+"""How many forests are kept: to read one takes a microsecond or two for each node, to recognise it a tenth of one."""
+
+
+def _forest(parameters: Any, size: int | None) -> Forest:
     nodes = _read(parameters)
     base = _base(parameters)
     leaf = nodes["behavior"] == _LEAF
@@ -223,24 +244,30 @@ def _leaves(
     parameters: Any, nodes: NDArray[Any], leaf: NDArray[np.bool_], size: int
 ) -> tuple[Indices, Indices, Floats]:
     """Where the entries of each node begin [nodes + 1], and of each entry the dimension and what it adds."""
-    counts = np.zeros(len(nodes) + 1, np.intp)
-    dimensions: list[int] = []
-    amounts: list[float] = []
-    for index in np.flatnonzero(leaf).tolist():
-        entries = parameters.nodes[index].evaluationInfo
-        counts[index + 1] = len(entries)
-        own = [entry.evaluationIndex for entry in entries]
-        if not own:
-            raise ModelError(f"{_place(nodes, index)}: the leaf has no evaluationInfo")
-        if max(own) >= size:
-            raise ModelError(
-                f"{_place(nodes, index)}: evaluationIndex is {max(own)}, but numPredictionDimensions is {size}"
-            )
-        if len(set(own)) < len(own):
-            raise ModelError(f"{_place(nodes, index)}: an evaluationIndex is there twice")
-        dimensions += own
-        amounts += [entry.evaluationValue for entry in entries]
-    return np.cumsum(counts), np.array(dimensions, np.intp), np.array(amounts, np.float64)
+    places = np.flatnonzero(leaf)
+    lists = [parameters.nodes[index].evaluationInfo for index in places.tolist()]
+    counts = np.array([len(entries) for entries in lists], np.intp)
+    empty = np.flatnonzero(counts == 0)
+    if empty.size:
+        raise ModelError(f"{_place(nodes, places[empty[0]])}: the leaf has no evaluationInfo")
+    rows = ((entry.evaluationIndex, entry.evaluationValue) for entries in lists for entry in entries)
+    entries = np.fromiter(rows, _ENTRY, counts.sum())
+    owners = np.repeat(places, counts)
+    far = np.flatnonzero(entries["dimension"] >= size)
+    if far.size:
+        dimension = entries["dimension"][far[0]]
+        raise ModelError(
+            f"{_place(nodes, owners[far[0]])}: evaluationIndex is {dimension}, but numPredictionDimensions is {size}"
+        )
+    dimensions = entries["dimension"].astype(np.intp)
+    keys = np.sort(owners * size + dimensions)
+    twice = np.flatnonzero(keys[1:] == keys[:-1])
+    if twice.size:
+        owner, dimension = divmod(int(keys[twice[0]]), size)
+        raise ModelError(f"{_place(nodes, owner)}: evaluationIndex {dimension} is there twice")
+    first = np.zeros(len(nodes) + 1, np.intp)
+    first[places + 1] = counts
+    return np.cumsum(first), dimensions, entries["amount"].copy()
 
 
 def _feature_count(nodes: NDArray[Any], leaf: NDArray[np.bool_], size: int | None) -> int:
