@@ -310,7 +310,7 @@ class GraphBuilder:
                 moved.append(None)
             elif operand.known_shape == shape:
                 moved.append(self.reshape(operand, base))
-            elif operand.known_shape is None or None in operand.known_shape:
+            elif operand.known_shape is None or None in operand.known_shape or len(operand.shape) > len(shape):
                 return None
             else:
                 trimmed = operand.shape

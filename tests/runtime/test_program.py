@@ -108,6 +108,15 @@ def test_shapes_that_layers_compute_from_shapes_stay_in_one_segment() -> None:
     assert len(program._segments) == 1
 
 
+def test_a_reshaped_value_meets_one_of_a_higher_rank() -> None:
+    model, net = network({"x": (4, 1), "z": (1, 1, 1)}, ["y"])
+    add(net, "reduceMean", "x", "mean", reduceAll=True)
+    add(net, "addBroadcastable", "mean z", "y")
+    x, z = RNG.normal(size=(4, 1)), np.full((1, 1, 1), 3.0)
+    (y,) = run(model, {"x": x, "z": z}, ["y"])
+    np.testing.assert_allclose(y, x.mean() + z, rtol=1e-5)
+
+
 @pytest.mark.parametrize("condition", [0.0, 1.0])
 def test_a_branch_runs_one_side(condition: float) -> None:
     model, net = network({"x": (2, 3), "condition": (1,)}, ["y"])
