@@ -12,6 +12,7 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.layers import EVALUATIONS, LOWERINGS
 from mlexplorer.runtime.program import RUN_HERE
+from tests.layers.conftest import EXERCISED
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("IPython", "anywidget", "graphviz", "ipywidgets", "matplotlib", "onnx", "onnxruntime", "sklearn", "torch")
@@ -42,8 +43,26 @@ def test_importing_is_light() -> None:
     assert imported == []
 
 
+LAYER_TYPES = {field.name for field in spec.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
+
+
 def test_every_layer_type_of_the_specification_can_run() -> None:
-    types = {field.name for field in spec.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
-    assert len(types) == 158
-    assert types - set(LOWERINGS) - set(EVALUATIONS) - RUN_HERE == set()
-    assert set(LOWERINGS) | set(EVALUATIONS) <= types
+    assert len(LAYER_TYPES) == 158
+    assert LAYER_TYPES - set(LOWERINGS) - set(EVALUATIONS) - RUN_HERE == set()
+    assert set(LOWERINGS) | set(EVALUATIONS) <= LAYER_TYPES
+
+
+def test_every_layer_type_of_the_specification_is_run_by_the_tests_of_layers(tmp_path: Path) -> None:
+    """None is left to coremltools' own tests. What this session has not run, a run of tests/layers must."""
+    missing = LAYER_TYPES - EXERCISED
+    if missing:
+        answer = tmp_path / "exercised.json"
+        code = (
+            "import json, pathlib, pytest; code = pytest.main(['-q', '-p', 'no:cacheprovider', 'tests/layers']);"
+            "from tests.layers.conftest import EXERCISED;"
+            f"pathlib.Path({str(answer)!r}).write_text(json.dumps(sorted(EXERCISED))); raise SystemExit(code)"
+        )
+        result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        missing -= set(json.loads(answer.read_text()))
+    assert missing == set()
