@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlexplorer import errors, samples
-    from mlexplorer.comparison import psnr
+    from mlexplorer.comparison import Rate, psnr, snr, ssim
     from mlexplorer.coremltools_bridge import connect_coremltools, disconnect_coremltools
     from mlexplorer.formats import load, save
     from mlexplorer.graph import Graph, Node, Weight
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlexplorer.quantization.scheme import Float16, Scheme
     from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
     from mlexplorer.runtime.prediction import Predictor, predict
-    from mlexplorer.sweep import sweep
+    from mlexplorer.sweeps import sweep
     from mlexplorer.views.explorer import Explorer, explore
 
 __version__ = "0.1.0"
@@ -44,6 +44,7 @@ _HOMES = {
     "Node": "graph",
     "Plan": "quantization.plan",
     "Predictor": "runtime.prediction",
+    "Rate": "comparison",
     "Scheme": "quantization.scheme",
     "Weight": "graph",
     "connect_coremltools": "coremltools_bridge",
@@ -58,7 +59,9 @@ _HOMES = {
     "quantize": "quantization.plan",
     "samples": "",
     "save": "formats",
-    "sweep": "sweep",
+    "snr": "comparison",
+    "ssim": "comparison",
+    "sweep": "sweeps",
 }
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "Node",
     "Plan",
     "Predictor",
+    "Rate",
     "Scheme",
     "Weight",
     "connect_coremltools",
@@ -88,6 +92,8 @@ __all__ = [
     "quantize",
     "samples",
     "save",
+    "snr",
+    "ssim",
     "sweep",
 ]
 
