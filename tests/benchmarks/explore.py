@@ -19,11 +19,11 @@ import onnxruntime
 from onnx import numpy_helper
 
 import mlexplorer as mle
+from mlexplorer.exploration import input_feature, read_inputs
 from mlexplorer.runtime.models.network import encode
 from mlexplorer.runtime.prediction import Predictor
 from mlexplorer.runtime.resizing import fit
 from mlexplorer.runtime.sessions import available_cores
-from mlexplorer.exploration import input_feature, read_inputs
 
 OUTPUTS = 16
 
