@@ -82,7 +82,7 @@ def _windowed(values: Array) -> Array:
     for axis in (0, 1):
         length = values.shape[axis] - WINDOW + 1
         pieces = (values[(slice(None),) * axis + (slice(k, k + length),)] for k in range(WINDOW))
-        values = sum(tap * piece for tap, piece in zip(taps, pieces, strict=True))  # type: ignore[assignment]
+        values = sum(tap * piece for tap, piece in zip(taps, pieces, strict=True))
     return values
 
 
