@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from mlexplorer.quantization.lookup_table import LookupTable
     from mlexplorer.quantization.plan import Plan, quantize
     from mlexplorer.quantization.scheme import Float16, Scheme
+    from mlexplorer.recommendation import Choice, Recommendation, recommend
     from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
     from mlexplorer.runtime.prediction import Predictor, predict
-    from mlexplorer.sweeps import sweep
+    from mlexplorer.sweeps import Sweep, sweep
     from mlexplorer.views.explorer import Explorer, explore
 
 __version__ = "0.1.0"
 
 # Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
 _HOMES = {
+    "Choice": "recommendation",
     "CustomLayer": "runtime.custom",
     "CustomModel": "runtime.custom",
     "Explorer": "views.explorer",
@@ -45,7 +47,9 @@ _HOMES = {
     "Plan": "quantization.plan",
     "Predictor": "runtime.prediction",
     "Rate": "comparison",
+    "Recommendation": "recommendation",
     "Scheme": "quantization.scheme",
+    "Sweep": "sweeps",
     "Weight": "graph",
     "connect_coremltools": "coremltools_bridge",
     "custom_layer": "runtime.custom",
@@ -57,6 +61,7 @@ _HOMES = {
     "predict": "runtime.prediction",
     "psnr": "comparison",
     "quantize": "quantization.plan",
+    "recommend": "recommendation",
     "samples": "",
     "save": "formats",
     "snr": "comparison",
@@ -65,6 +70,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Choice",
     "CustomLayer",
     "CustomModel",
     "Explorer",
@@ -78,7 +84,9 @@ __all__ = [
     "Plan",
     "Predictor",
     "Rate",
+    "Recommendation",
     "Scheme",
+    "Sweep",
     "Weight",
     "connect_coremltools",
     "custom_layer",
@@ -90,6 +98,7 @@ __all__ = [
     "predict",
     "psnr",
     "quantize",
+    "recommend",
     "samples",
     "save",
     "snr",

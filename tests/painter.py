@@ -44,6 +44,29 @@ def painter(*, sizes: str = "range", classes: int = 0) -> mle.Model:
     return mle.load(model)
 
 
+def deep_painter() -> mle.Model:
+    """Three convolutions with rectifiers between them, 3 to 8 to 6 to 3 channels, from RGB pictures to RGB pictures."""
+    model = spec.Model(specificationVersion=4)
+    for feature in (model.description.input.add(name="photo"), model.description.output.add(name="painted")):
+        image = _image(feature)
+        for side in (image.imageSizeRange.widthRange, image.imageSizeRange.heightRange):
+            side.lowerBound, side.upperBound = 16, 640
+    rng = np.random.default_rng(8)
+    network, blob, channels = model.neuralNetwork, "photo", 3
+    for name, outputs in (("sketch", 8), ("paint", 6), ("varnish", 3)):
+        layer = network.layers.add(name=name, input=[blob], output=["painted" if outputs == 3 else name])
+        params = layer.convolution
+        params.outputChannels, params.kernelChannels, params.same.asymmetryMode = outputs, channels, 0
+        params.kernelSize.extend((KERNEL, KERNEL))
+        weights = rng.standard_t(4, (outputs, channels, KERNEL, KERNEL)) * 0.15
+        write_floats(params.weights, (weights + 0.3 / channels).astype(np.float32).reshape(-1))
+        blob, channels = name, outputs
+        if outputs != 3:
+            network.layers.add(name=f"{name} dry", input=[name], output=[f"{name} dry"]).activation.ReLU.SetInParent()
+            blob = f"{name} dry"
+    return mle.load(model)
+
+
 def photo(width: int = 60, height: int = 40, seed: int = 0) -> np.ndarray[Any, Any]:
     """Smooth colours, [height, width, 3] uint8."""
     y, x = np.mgrid[0:height, 0:width]

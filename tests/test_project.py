@@ -31,6 +31,12 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert getattr(mle, name).__doc__, name
 
 
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    package = Path(mle.__file__).parent
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert modules.intersection(mle.__all__) == {"errors", "samples"}
+
+
 def test_importing_is_light() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import mlexplorer; seconds = time.perf_counter() - start;"

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlexplorer.errors import MlexplorerError
 from mlexplorer.model import Model
-from mlexplorer.sweep import Row
+from mlexplorer.exploration import Row
 from mlexplorer.views.view import View, static
 
 PACKAGE_SUFFIX = ".mlpackage"
@@ -49,7 +49,8 @@ def model_data(model: Model, source: str | None = None) -> dict[str, str]:
 class Controls(View):
     """Slider for the bits, switch for the scheme, size and quality of what is chosen, progress, a line of Python, Save.
 
-    >>> controls = Controls(model, mle.sweep(model, "photos"))
+    >>> from mlexplorer.exploration import rows
+    >>> controls = Controls(model, rows(model, "photos"))
 
     Traits: `bits`, `scheme`, `image` (see `View`). `on_save` gets the file's name, scheme and bits and returns what to
     say; `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mlexplorer.sweep import Row
+from mlexplorer.exploration import Row
 from mlexplorer.views.controls import row_data
 from mlexplorer.views.view import View, static
 
@@ -13,7 +13,8 @@ from mlexplorer.views.view import View, static
 class Curve(View):
     """File size in MB against PSNR (or SNR) in dB; a click on a point, or an arrow key, chooses its bits and scheme.
 
-    >>> Curve(mle.sweep(model, "photo.jpg"))
+    >>> from mlexplorer.exploration import rows
+    >>> Curve(rows(model, "photo.jpg"))
 
     Traits: `bits`, `scheme`, `image` (see `View`).
     """

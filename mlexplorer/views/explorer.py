@@ -19,7 +19,7 @@ from mlexplorer.model import Model
 from mlexplorer.quantization.plan import Plan, quantize
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike
-from mlexplorer.sweep import Row, Runs, Step, read_inputs, scheme, sizes
+from mlexplorer.exploration import Row, Runs, Step, read_inputs, scheme, sizes
 from mlexplorer.views.background import Background
 from mlexplorer.views.controls import Controls
 from mlexplorer.views.curve import Curve

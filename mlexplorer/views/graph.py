@@ -174,5 +174,7 @@ def _plain(parameters: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[st
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "no parameters"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"

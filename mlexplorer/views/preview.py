@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlexplorer.sweep import Row
+from mlexplorer.exploration import Row
 from mlexplorer.views.controls import row_data
 from mlexplorer.views.view import View, static
 
@@ -49,7 +49,8 @@ def preview_data(row: Row) -> tuple[dict[str, Any], list[bytes]]:
 class Preview(View):
     """The picture that a model makes, split between the original and a quantized copy, and a filmstrip of all depths.
 
-    >>> Preview(mle.sweep(model, "photo.jpg"))
+    >>> from mlexplorer.exploration import rows
+    >>> Preview(rows(model, "photo.jpg"))
 
     Classifiers show their best labels side by side, arrays their values. Traits: `bits`, `scheme`, `image` (see
     `View`).

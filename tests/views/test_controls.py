@@ -8,7 +8,7 @@ import pytest
 
 from mlexplorer.errors import InputError
 from mlexplorer.model import Model
-from mlexplorer.sweep import Row
+from mlexplorer.exploration import Row
 from mlexplorer.views.controls import Controls, model_data, row_data
 from mlexplorer.views.view import View
 from tests.painter import painter

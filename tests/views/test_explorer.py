@@ -12,7 +12,7 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import CustomLayerError, InputError
-from mlexplorer.sweep import Runs, Step
+from mlexplorer.exploration import Runs, Step
 from mlexplorer.views.background import Background
 from tests.painter import painter, photo
 from tests.views.page import Page

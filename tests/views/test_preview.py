@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlexplorer.sweep import Row, sweep
+from mlexplorer.exploration import Row, rows as every_row
 from mlexplorer.views.preview import Preview, preview_data, webp
 from tests.painter import painter, photo
 from tests.views.page import Page
@@ -49,7 +49,7 @@ def test_long_and_broken_arrays_stay_small_and_valid() -> None:
 
 
 def test_a_full_picture_takes_the_place_of_a_coarse_one() -> None:
-    preview = Preview(sweep(painter(), photo(), bits=[3]))
+    preview = Preview(every_row(painter(), photo(), bits=[3]))
     page = Page(preview)
     page.say(type="ready")
     stages = [(content["scheme"], content["stage"]) for content, _ in page.received]

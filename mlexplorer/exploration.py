@@ -1,4 +1,4 @@
-"""Every scheme and bit depth of a model on pictures: file size, output, and how far it is from the original's."""
+"""What the explorer shows: every scheme and bit depth of a model on pictures, in the order in which they are of use."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Step:
         return f"{name}, coarse" if self.stage == "coarse" else name
 
 
-def sweep(
+def rows(
     model: Model,
     images: PictureLike | Array | Iterable[PictureLike | Array],
     *,

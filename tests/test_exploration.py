@@ -12,7 +12,7 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
 from mlexplorer.runtime.resizing import fit
-from mlexplorer.sweep import ORIGINAL, Row, Runs, input_feature, read_inputs, sizes, sweep
+from mlexplorer.exploration import ORIGINAL, Row, Runs, input_feature, read_inputs, sizes, rows as every_row
 from tests.checks import one_layer_model
 from tests.painter import painter, photo
 
@@ -25,7 +25,7 @@ def full(rows: list[Row]) -> dict[tuple[str, int], Row]:
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    return list(sweep(painter(), photo()))
+    return list(every_row(painter(), photo()))
 
 
 def test_sizes_come_first_then_coarse_pictures_then_full_ones(rows: list[Row]) -> None:
@@ -85,11 +85,11 @@ def test_pictures_are_fitted_to_what_the_model_accepts(
 
 
 def test_a_fixed_size_is_swept_in_full_only() -> None:
-    assert {row.stage for row in sweep(painter(sizes="fixed"), photo(), bits=[2])} == {"size", "full"}
+    assert {row.stage for row in every_row(painter(sizes="fixed"), photo(), bits=[2])} == {"size", "full"}
 
 
 def test_classifiers_keep_their_five_best_labels() -> None:
-    found = full(list(sweep(painter(classes=7, sizes="fixed"), photo(), bits=[8, 1])))
+    found = full(list(every_row(painter(classes=7, sizes="fixed"), photo(), bits=[8, 1])))
     best = found[ORIGINAL, 32].output
     probabilities = mle.predict(painter(classes=7), {"photo": fit(Image.fromarray(photo()), input_feature(painter()))})
     assert len(best) == 5
@@ -105,18 +105,18 @@ def test_models_of_arrays_take_arrays() -> None:
         "innerProduct", {"inputChannels": 3, "outputChannels": 5}, [(2, 3)], weights={"weights": weights}
     )
     values = np.random.default_rng(2).normal(size=(2, 3)).astype(np.float32)
-    found = full(list(sweep(model, values, schemes=["linear"], bits=[8, 2])))
+    found = full(list(every_row(model, values, schemes=["linear"], bits=[8, 2])))
     np.testing.assert_allclose(found[ORIGINAL, 32].output, values @ weights.T, rtol=1e-5)
     assert found["linear", 8].quality > found["linear", 2].quality  # type: ignore[operator]
     with pytest.raises(InputError, match=r"an array of shape \[2, 3\], not a picture"):
-        list(sweep(model, "photo.jpg", bits=[4]))
+        list(every_row(model, "photo.jpg", bits=[4]))
 
 
 def test_what_cannot_run_still_has_sizes() -> None:
     model = painter()
     layer = model.spec.neuralNetwork.layers.add(name="swirl", input=["painted"], output=["swirled"])
     layer.custom.className = "Swirl"
-    rows = sweep(mle.load(model.spec), photo())
+    rows = every_row(mle.load(model.spec), photo())
     assert [next(rows).stage for _ in range(17)] == ["size"] * 17
     with pytest.raises(CustomLayerError, match="Swirl"):
         next(rows)
@@ -171,7 +171,7 @@ def test_a_step_can_be_cancelled_from_another_thread() -> None:
 
 def test_unknown_schemes_are_refused() -> None:
     with pytest.raises(InputError, match="'octree'"):
-        list(sweep(painter(), photo(), schemes=["octree"]))
+        list(every_row(painter(), photo(), schemes=["octree"]))
 
 
 def test_known_sizes_are_used_only_where_all_are_known() -> None:

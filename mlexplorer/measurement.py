@@ -1,0 +1,124 @@
+"""How far a quantized model's outputs lie from the original's, in few numbers that plans can be chosen by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlexplorer.errors import InputError
+from mlexplorer.model import Feature, Model
+from mlexplorer.runtime.prediction import Predictor
+
+Array = NDArray[Any]
+
+_PEAK = 255.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The distance between two models' outputs over all inputs.
+
+    `error` is the mean square of the differences over that of the original's values, the mean over the outputs. `psnr`
+    is that of picture outputs, clamped and rounded as pictures are, all pixels of all inputs together, in dB, None
+    where there are none. `agreement` is the share of inputs for which a classifier gives the same label; None for others.
+    """
+
+    error: float
+    psnr: float | None = None
+    agreement: float | None = None
+
+    @property
+    def snr(self) -> float:
+        """The signal-to-noise ratio in dB."""
+        return _decibels(self.error)
+
+    @property
+    def quality(self) -> float:
+        """The PSNR of pictures, else the signal-to-noise ratio, in dB."""
+        return self.snr if self.psnr is None else self.psnr
+
+    @property
+    def metric(self) -> str:
+        """What `quality` is: "PSNR" or "SNR"."""
+        return "SNR" if self.psnr is None else "PSNR"
+
+
+class Reference:
+    """A model's outputs for some inputs, to which those of its quantized copies are compared.
+
+    Picture outputs of a network are taken before they are rounded. Raises InputError where no output has numbers.
+    """
+
+    def __init__(self, model: Model, predictor: Predictor, inputs: Sequence[Mapping[str, Any]]) -> None:
+        if not inputs:
+            raise InputError("there are no inputs to measure with")
+        self._predictor, self._inputs = predictor, inputs
+        self._features = [feature for feature in model.outputs if feature.type not in ("string", "sequence")]
+        self._label = str(model.spec.description.predictedFeatureName)
+        if not self._features:
+            raise InputError("the model has no output with numbers to measure")
+        self._outputs = [self._predict(predictor, given) for given in inputs]
+        self._running = predictor
+
+    def measure(self, quantized: Model) -> Measurement:
+        """The distance of a quantized copy; raises Cancelled after `cancel`."""
+        self._running = predictor = self._predictor.rebind(quantized)
+        noise = dict.fromkeys((feature.name for feature in self._features), 0.0)
+        signal = dict(noise)
+        squares, pixels, agreeing = 0.0, 0, 0
+        for given, outputs in zip(self._inputs, self._outputs, strict=True):
+            others = self._predict(predictor, given)
+            for feature in self._features:
+                a, b = (
+                    _numbers(feature, outputs[feature.name], outputs),
+                    _numbers(feature, others[feature.name], outputs),
+                )
+                noise[feature.name] += float(np.sum(np.square(a - b)))
+                signal[feature.name] += float(np.sum(np.square(a)))
+                if feature.type == "image":
+                    squares += float(np.sum(np.square(_as_pixels(a) - _as_pixels(b))))
+                    pixels += a.size
+            agreeing += bool(self._label) and outputs[self._label] == others[self._label]
+        errors = [_ratio(noise[name], signal[name]) for name in noise]
+        return Measurement(
+            float(np.mean(errors)),
+            _decibels(squares / pixels / _PEAK**2) if pixels else None,
+            agreeing / len(self._inputs) if self._label else None,
+        )
+
+    def cancel(self) -> None:
+        """Stop the measurement that is under way, from another thread."""
+        self._running.cancel()
+
+    def _predict(self, predictor: Predictor, given: Mapping[str, Any]) -> dict[str, Any]:
+        names = [feature.name for feature in self._features]
+        return predictor.predict(
+            dict(given), outputs=list(dict.fromkeys([*names, *([self._label] * bool(self._label))]))
+        )
+
+
+def _numbers(feature: Feature, value: Any, reference: Mapping[str, Any]) -> Array:
+    if isinstance(value, dict):
+        return np.array([value.get(key, 0.0) for key in reference[feature.name]], np.float64)
+    return np.asarray(value, np.float64)
+
+
+def _as_pixels(values: Array) -> Array:
+    return np.clip(np.rint(values), 0.0, _PEAK)
+
+
+def _ratio(noise: float, signal: float) -> float:
+    if not math.isfinite(noise):
+        return math.inf
+    return noise / signal if signal > 0.0 else (math.inf if noise > 0.0 else 0.0)
+
+
+def _decibels(ratio: float) -> float:
+    if ratio == 0.0:
+        return math.inf
+    return -10.0 * math.log10(ratio) if math.isfinite(ratio) else -math.inf

@@ -1,0 +1,305 @@
+"""Which bit depths to take: the smallest model that keeps a quality, uniform or mixed, and the frontier of all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from mlexplorer.calibration import calibrate, calibration_inputs
+from mlexplorer.errors import InputError, MissingDependencyError
+from mlexplorer.measurement import Measurement, Reference
+from mlexplorer.model import Model
+from mlexplorer.progress import Progress, check, reporting
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.plan import Plan, Select
+from mlexplorer.quantization.scheme import Scheme
+from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.runtime.prediction import Predictor
+from mlexplorer.sweeps import BITS, Sweep, sweep
+
+_MOST_ERROR = 1e6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan, the bytes of the file that it makes, and the quality of the model that it makes, which was run."""
+
+    plan: Plan
+    label: str
+    nbytes: int
+    measurement: Measurement
+
+    def __str__(self) -> str:
+        found = self.measurement
+        agreement = "" if found.agreement is None else f", agreement {found.agreement:.1%}"
+        return f"{self.label}: {self.nbytes / 1e6:.3f} MB, {found.metric} {found.quality:.1f} dB{agreement}"
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The smallest uniform and the smallest mixed choice that meet the target; None where nothing does.
+
+    `frontier` are all choices that were run of which no other is both smaller and better, by size; `sweep` is what the
+    plans were derived from.
+    """
+
+    target: str
+    uniform: Choice | None
+    mixed: Choice | None
+    frontier: tuple[Choice, ...]
+    sweep: Sweep = field(repr=False)
+
+    @property
+    def best(self) -> Choice | None:
+        """The smaller one of the two."""
+        found = [choice for choice in (self.uniform, self.mixed) if choice is not None]
+        return min(found, key=lambda choice: choice.nbytes, default=None)
+
+    def to_pandas(self) -> Any:
+        """The frontier as a pandas DataFrame; raises MissingDependencyError where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
+        return pandas.DataFrame(
+            {
+                "plan": choice.label,
+                "nbytes": choice.nbytes,
+                choice.measurement.metric: choice.measurement.quality,
+                "error": choice.measurement.error,
+                "agreement": choice.measurement.agreement,
+            }
+            for choice in self.frontier
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"Recommendation for {self.target}"]
+        lines.append(f"  uniform  {self.uniform or 'nothing meets the target'}")
+        lines.append(f"  mixed    {self.mixed or 'nothing meets the target'}")
+        lines.append("  frontier")
+        return "\n".join([*lines, *(f"    {choice}" for choice in self.frontier)])
+
+
+def recommend(
+    model: Model,
+    images: Any,
+    *,
+    psnr: float | None = None,
+    snr: float | None = None,
+    agreement: float | None = None,
+    nbytes: int | None = None,
+    scheme: type[Scheme] = LookupTable,
+    bits: Sequence[int] = BITS,
+    select: Select | None = None,
+    calibration: Any = None,
+    custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    progress: Progress | bool = True,
+    cancelled: threading.Event | None = None,
+) -> Recommendation:
+    """The smallest quantized model that meets one target, with one bit depth for all layers and with one for each.
+
+    The target is `psnr` or `snr` (dB, at least), `agreement` (the share of inputs with the same label, 0..1, at least)
+    or `nbytes` (the file, at most: then the best quality is looked for). The mixed plan comes from a `sweep` of single
+    layers: the lower convex hull of each layer's error over its bytes, and the steps of all hulls in the order of their
+    gain (Shoham and Gersho, "Efficient bit allocation for an arbitrary set of quantizers", 1988). Every choice was run
+    as a whole before it is given. The other arguments are those of `sweep`; with `calibration` the chosen models are
+    rounded with error feedback. Raises InputError unless there is one target, and as `sweep` does.
+    """
+    target = _Target.of(psnr=psnr, snr=snr, agreement=agreement, nbytes=nbytes)
+    found = sweep(
+        model,
+        images,
+        schemes=(scheme,),
+        bits=bits,
+        layers=True,
+        select=select,
+        custom_layers=custom_layers,
+        cache=cache,
+        jobs=jobs,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    allocations = _allocations(model, found, select)
+    with reporting(progress) as report:
+        trial = _Trial(model, images, calibration, custom_layers, report, cancelled)
+        uniform = [trial.run(Plan.uniform(model, row.scheme, select), row.scheme.label) for row in found.models]
+        mixed: dict[int, Choice] = {}
+
+        def allocated(index: int) -> Choice:
+            if index not in mixed:
+                mixed[index] = trial.run(allocations[index].plan, "mixed")
+            return mixed[index]
+
+        for nbytes_beside in sorted(choice.nbytes for choice in uniform):
+            allocated(_largest_below(allocations, nbytes_beside))
+        _search(allocations, target, allocated)
+    return Recommendation(
+        str(target),
+        target.best(uniform),
+        target.best(mixed.values()),
+        _frontier([*uniform, *mixed.values()]),
+        found,
+    )
+
+
+@dataclass(frozen=True)
+class _Target:
+    name: str
+    value: float
+
+    @classmethod
+    def of(cls, **targets: float | None) -> _Target:
+        given = [(name, value) for name, value in targets.items() if value is not None]
+        if len(given) != 1:
+            raise InputError(f"give one target: {', '.join(targets)}")
+        return cls(*given[0])
+
+    def met(self, choice: Choice) -> bool:
+        if self.name == "nbytes":
+            return choice.nbytes <= self.value
+        found = getattr(choice.measurement, self.name)
+        if found is None:
+            raise InputError(f"the model has no {self.name}; it has {choice.measurement.metric}")
+        return bool(found >= self.value)
+
+    def best(self, choices: Iterable[Choice]) -> Choice | None:
+        """The smallest choice that meets the target; for a size, the one with the least error."""
+        good = [choice for choice in choices if self.met(choice)]
+        if self.name == "nbytes":
+            return min(good, key=lambda choice: choice.measurement.error, default=None)
+        return min(good, key=lambda choice: choice.nbytes, default=None)
+
+    def __str__(self) -> str:
+        if self.name == "nbytes":
+            return f"at most {self.value / 1e6:.3f} MB"
+        return (
+            f"agreement of at least {self.value:.1%}"
+            if self.name == "agreement"
+            else f"{self.name.upper()} of at least {self.value:g} dB"
+        )
+
+
+class _Trial:
+    """Runs whole plans."""
+
+    def __init__(
+        self,
+        model: Model,
+        images: Any,
+        calibration: Any,
+        custom_layers: Mapping[str, CustomLayerClass] | None,
+        report: Progress,
+        cancelled: threading.Event | None,
+    ) -> None:
+        self._model, self._custom_layers, self._report, self._cancelled = model, custom_layers, report, cancelled
+        self._calibration = None if calibration is None else calibration_inputs(model, calibration)
+        self._reference = Reference(model, Predictor(model, custom_layers), calibration_inputs(model, images))
+        self._runs = 0
+
+    def run(self, plan: Plan, label: str) -> Choice:
+        check(self._cancelled)
+        self._runs += 1
+        self._report(f"trying plan {self._runs}", self._runs - 1, self._runs)
+        if self._calibration is None:
+            quantized = plan.apply(self._model)
+        else:
+            quantized = calibrate(
+                self._model, plan, self._calibration, custom_layers=self._custom_layers, cancelled=self._cancelled
+            )
+        return Choice(plan, label, quantized.size, self._reference.measure(quantized))
+
+
+@dataclass(frozen=True)
+class _Allocation:
+    """A plan of one scheme for each layer, and the bytes of its file."""
+
+    plan: Plan
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class _Option:
+    nbytes: int
+    error: float
+    scheme: Scheme | None
+
+
+def _allocations(model: Model, found: Sweep, select: Select | None) -> list[_Allocation]:
+    """The plans from the fewest bits for all layers to the layers as they are, the most useful step first."""
+    hulls = {layer: _hull(_options(found, layer)) for layer in dict.fromkeys(row.layer for row in found.layers)}
+    steps = [
+        ((low.error - high.error) / (high.nbytes - low.nbytes), layer, index)
+        for layer, hull in hulls.items()
+        for index, (low, high) in enumerate(pairwise(hull), 1)
+    ]
+    steps.sort(key=lambda step: -step[0])
+    keys = Plan.uniform(model, LookupTable(bits=8), select).schemes
+    nodes = {weight.key: weight.node for weight in model.graph.weights if weight.key in keys}
+    chosen = {layer: hull[0] for layer, hull in hulls.items()}
+    plans = []
+    for _, layer, index in [(0.0, "", 0), *steps]:
+        if layer:
+            chosen[layer] = hulls[layer][index]
+        schemes = {key: scheme for key, node in nodes.items() if (scheme := chosen[node].scheme) is not None}
+        nbytes = found.original_nbytes + sum(option.nbytes for option in chosen.values())
+        plans.append(_Allocation(Plan(schemes), nbytes))
+    return plans
+
+
+def _options(found: Sweep, layer: str) -> list[_Option]:
+    rows = [row for row in found.layers if row.layer == layer]
+    options = [_Option(row.nbytes - found.original_nbytes, min(row.error, _MOST_ERROR), row.scheme) for row in rows]
+    return [*options, _Option(0, 0.0, None)]
+
+
+def _hull(options: Sequence[_Option]) -> list[_Option]:
+    """The lower convex hull of errors over bytes, from the fewest bytes to the least error."""
+    hull: list[_Option] = []
+    for option in sorted(options, key=lambda o: (o.nbytes, o.error)):
+        if hull and option.error >= hull[-1].error:
+            continue
+        while len(hull) > 1 and _slope(hull[-2], option) <= _slope(hull[-2], hull[-1]):
+            hull.pop()
+        hull.append(option)
+    return hull
+
+
+def _slope(low: _Option, high: _Option) -> float:
+    return (high.error - low.error) / (high.nbytes - low.nbytes)
+
+
+def _largest_below(allocations: Sequence[_Allocation], nbytes: float) -> int:
+    """The index of the last allocation of at most so many bytes; the first one where there is none."""
+    return max((i for i, found in enumerate(allocations) if found.nbytes <= nbytes), default=0)
+
+
+def _search(allocations: Sequence[_Allocation], target: _Target, allocated: Callable[[int], Choice]) -> None:
+    """Run the allocations by which the first that meets the target is found, as if quality grew with every step."""
+    if target.name == "nbytes":
+        index = _largest_below(allocations, target.value)
+        while index > 0 and not target.met(allocated(index)):
+            index -= 1
+        return
+    low, high = 0, len(allocations) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if target.met(allocated(middle)):
+            high = middle
+        else:
+            low = middle + 1
+    allocated(high)
+
+
+def _frontier(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """The choices of which no other is at most as large and has at most the error, by size."""
+    frontier: list[Choice] = []
+    for choice in sorted(choices, key=lambda c: (c.nbytes, c.measurement.error)):
+        if not frontier or choice.measurement.error < frontier[-1].measurement.error:
+            frontier.append(choice)
+    return tuple(frontier)

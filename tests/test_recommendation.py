@@ -1,0 +1,109 @@
+"""Recommendations keep what they promise, and mixed plans are where the hull of the layers' errors says."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mlexplorer as mle
+from mlexplorer import recommendation
+from mlexplorer.errors import InputError
+from mlexplorer.recommendation import Recommendation, recommend
+from mlexplorer.sweeps import Row, Sweep
+from tests.painter import deep_painter, photo
+
+
+@pytest.fixture(scope="module")
+def found() -> Recommendation:
+    return recommend(deep_painter(), photo(), psnr=30.0)
+
+
+def test_both_choices_meet_the_target_when_the_models_that_they_make_are_run(found: Recommendation) -> None:
+    model = deep_painter()
+    original = mle.predict(model, {"photo": photo()})["painted"]
+    for choice in (found.uniform, found.mixed):
+        assert choice is not None
+        small = choice.plan.apply(model)
+        assert small.size == choice.nbytes
+        quality = mle.psnr(original, mle.predict(small, {"photo": photo()})["painted"])
+        assert quality == pytest.approx(choice.measurement.psnr, rel=1e-6)
+        assert quality >= 30.0
+    assert found.best is min((found.uniform, found.mixed), key=lambda choice: choice.nbytes)
+
+
+def test_the_uniform_choice_is_the_fewest_bits_that_do(found: Recommendation) -> None:
+    good = [row.bits for row in found.sweep.models if row.quality >= 30.0]
+    assert found.uniform is not None
+    assert {scheme.bits for scheme in found.uniform.plan.schemes.values()} == {min(good)}
+
+
+def test_nothing_on_the_frontier_is_larger_and_worse_than_another(found: Recommendation) -> None:
+    sizes = [choice.nbytes for choice in found.frontier]
+    errors = [choice.measurement.error for choice in found.frontier]
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)
+    for row in found.sweep.models:
+        assert any(c.nbytes <= row.nbytes and c.measurement.error <= row.error for c in found.frontier)
+    assert len(found.to_pandas()) == len(found.frontier)
+    assert "Recommendation for PSNR of at least 30 dB" in repr(found)
+
+
+def test_a_size_is_kept_and_filled_with_the_best_quality() -> None:
+    model = deep_painter()
+    budget = mle.quantize(model, mle.LookupTable(bits=4)).size
+    found = recommend(model, photo(), nbytes=budget)
+    assert found.uniform is not None
+    assert found.mixed is not None
+    assert found.uniform.nbytes == budget
+    assert found.mixed.nbytes <= budget
+    assert found.mixed.measurement.error <= found.uniform.measurement.error
+
+
+def test_what_cannot_be_met_is_none() -> None:
+    found = recommend(deep_painter(), photo(), nbytes=10, bits=(4, 8))
+    assert (found.uniform, found.mixed, found.best) == (None, None, None)
+    assert "nothing meets the target" in repr(found)
+
+
+@pytest.mark.parametrize("targets", [{}, {"psnr": 30.0, "nbytes": 1000}])
+def test_there_is_one_target(targets: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="give one target: psnr, snr, agreement, nbytes"):
+        recommend(deep_painter(), photo(), **targets)
+
+
+def test_a_target_that_the_model_has_not_is_an_error() -> None:
+    with pytest.raises(InputError, match="the model has no agreement; it has PSNR"):
+        recommend(deep_painter(), photo(), agreement=0.9, bits=(4,))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_allocations_are_the_best_of_all_combinations_of_their_size(seed: int) -> None:
+    """By trying all: no combination is at most as large as an allocation and has a smaller sum of errors."""
+    rng = np.random.default_rng(seed)
+    model = deep_painter()
+    nodes = list(dict.fromkeys(weight.node for weight in model.graph.weights))[:4]
+    rows, options = [], {}
+    for node in nodes:
+        sizes = np.sort(rng.integers(100, 1000, 3))
+        errors = np.sort(rng.uniform(0.001, 1.0, 3))[::-1]
+        for bits, size, error in zip((2, 4, 8), sizes, errors, strict=True):
+            rows.append(Row(node, mle.LookupTable(bits=bits), 10000 - 1000 + int(size), float(error), 0.0, "SNR", None))
+        options[node] = [
+            (0, 0.0),
+            *((int(size) - 1000, float(error)) for size, error in zip(sizes, errors, strict=True)),
+        ]
+    select = lambda weight: weight.node in nodes  # noqa: E731
+    allocations = recommendation._allocations(model, Sweep(tuple(rows), 10000), select)
+    combinations = [
+        (10000 + sum(size for size, _ in chosen), sum(error for _, error in chosen))
+        for chosen in itertools.product(*options.values())
+    ]
+    errors_by_scheme = {(row.layer, row.scheme): row.error for row in rows}
+    assert allocations[-1].plan.schemes == {}
+    for allocation in allocations:
+        chosen = {key.partition(":")[0]: scheme for key, scheme in allocation.plan.schemes.items()}
+        error = sum(errors_by_scheme[node, scheme] for node, scheme in chosen.items())
+        assert all(e >= error - 1e-9 for size, e in combinations if size <= allocation.nbytes)
