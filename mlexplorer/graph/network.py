@@ -63,7 +63,9 @@ def _unknown_parameters(layer: Any) -> dict[str, Any]:
 
 def custom_of(params: Any) -> Custom:
     """The class name, description and parameters of a CustomLayerParams or CustomModel message."""
-    return Custom(params.className, params.description, reflection.parameters(params).get("parameters", {}))
+    given = {name: params.parameters[name] for name in sorted(params.parameters)}
+    values = {name: getattr(value, value.WhichOneof("value") or "", None) for name, value in given.items()}
+    return Custom(params.className, params.description, values)
 
 
 def _weights(node_id: str, name: str, type_name: str, params: Any) -> tuple[Weight, ...]:

@@ -90,29 +90,35 @@ class CustomStep:
         self._node = node
         self._class_name = str(node.params.className)
         parameters = dict(node.custom.parameters) if node.custom else {}
-        self._layer = self._call("__init__", layer_class, parameters)
-        self._call("set_weights", self._layer.set_weights, [weight.array().reshape(-1) for weight in node.weights])
+        self._layer = self._call("__init__", lambda: layer_class(parameters))
+        weights = [weight.array().reshape(-1) for weight in node.weights]
+        self._call("set_weights", lambda: self._layer.set_weights(weights))
 
     def evaluate(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs as float32 arrays; raises CustomLayerError where the class fails or breaks its promise."""
-        shapes = self._call("output_shapes", self._layer.output_shapes, [array.shape for array in inputs])
-        outputs = self._call("evaluate", self._layer.evaluate, list(inputs))
-        if isinstance(outputs, np.ndarray):
-            outputs = [outputs]
-        arrays = [np.asarray(output, np.float32) for output in outputs]
-        promised = [tuple(int(n) for n in shape) for shape in shapes]
+        shapes = self._call("output_shapes", lambda: self._shapes([array.shape for array in inputs]))
+        arrays: list[Array] = self._call("evaluate", lambda: self._arrays(list(inputs)))
         given = [array.shape for array in arrays]
-        if given != promised or len(given) != len(self._node.outputs):
+        if given != shapes or len(given) != len(self._node.outputs):
             raise CustomLayerError(
                 f"custom layer {self._node.name!r}: class {self._class_name!r} returned shapes {given}, its "
-                f"output_shapes promised {promised}, and the network names {len(self._node.outputs)} outputs"
+                f"output_shapes promised {shapes}, and the network names {len(self._node.outputs)} outputs"
             )
         return arrays
 
-    def _call(self, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _shapes(self, input_shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        return [tuple(int(n) for n in shape) for shape in self._layer.output_shapes(input_shapes)]
+
+    def _arrays(self, inputs: list[Array]) -> list[Array]:
+        outputs = self._layer.evaluate(inputs)
+        return [
+            np.asarray(output, np.float32) for output in ([outputs] if isinstance(outputs, np.ndarray) else outputs)
+        ]
+
+    def _call(self, method: str, function: Callable[[], Any]) -> Any:
         try:
-            return function(*arguments)
-        except Exception as error:  # a user's class may raise anything
+            return function()
+        except Exception as error:  # a user's class may raise anything, and answer with anything
             raise CustomLayerError(
                 f"custom layer {self._node.name!r}: {method} of class {self._class_name!r} failed: "
                 f"{type(error).__name__}: {error}"

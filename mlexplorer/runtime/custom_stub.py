@@ -1,123 +1,189 @@
-"""What to say where a custom layer or a custom model has no Python class: a class to paste and to fill in."""
+"""What to say where a custom layer or a custom model has no Python class: a class to paste and to fill in.
+
+Nothing of a model file becomes code: its texts stand in literals, in comments of one line, and in names that are
+reduced to ASCII letters, digits and underscores and kept apart from the names that the class itself uses.
+"""
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from mlexplorer.graph import Node
+from mlexplorer.model import Feature
 
 _LISTED = 20
 _SHOWN = 3
+_LONGEST = 60
+"""Characters of a file's text in a name, and in most comments."""
+_LONGEST_DESCRIPTION = 300
+_LONGEST_BLOCK = 50
+"""Lines for inputs, outputs, parameters or weights."""
+
+_TAKEN = frozenset({"evaluate", "mle", "NotImplementedError", "output_shapes", "predict", "self", "set_weights"})
+_LEGACY = "[Seq, Batch, C, H, W]"
+_EXACT = "as the network's layers have them"
 
 
-def missing_layers_text(nodes: Sequence[Node]) -> str:
-    """The message for custom layers whose classes are missing: which, and stubs of the first three classes."""
-    classes = {node.params.className: node for node in reversed(nodes)}
+def missing_layers_text(nodes: Sequence[Node], *, legacy: bool = False) -> str:
+    """The message for custom layers whose classes are missing: which, and stubs of the first three classes.
+
+    `legacy` says whether the network maps its inputs to five axes.
+    """
+    classes: dict[str, list[Node]] = {}
+    for node in nodes:
+        classes.setdefault(node.params.className, []).append(node)
     names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in nodes[:_LISTED])
     rest = f" and {len(nodes) - _LISTED} more" if len(nodes) > _LISTED else ""
     first = nodes[0].params.className
-    stubs = "\n\n".join(layer_stub(node) for node in list(classes.values())[::-1][:_SHOWN])
+    stubs = "\n\n\n".join(layer_stub(*group, legacy=legacy) for group in list(classes.values())[:_SHOWN])
+    more = f"\n\n\n# {len(classes) - _SHOWN} more classes are needed" if len(classes) > _SHOWN else ""
     return (
         f"custom layers without a Python class: {names}{rest}; register one with @mlexplorer.custom_layer({first!r}), "
         f"or pass custom_layers={{{first!r}: class}}. To begin with, paste and fill in:\n\nimport mlexplorer as mle\n\n"
-        f"{stubs}"
+        f"\n{stubs}{more}"
     )
 
 
-def missing_model_text(node: Node) -> str:
+def missing_model_text(node: Node, inputs: Sequence[Feature], outputs: Sequence[Feature]) -> str:
     """The message for a custom model whose class is missing, with a stub of it."""
     name = node.params.className
     return (
         f"the custom model has no Python class {name!r}; register one with @mlexplorer.custom_model({name!r}), or pass "
         f"custom_models={{{name!r}: class}}. To begin with, paste and fill in:\n\nimport mlexplorer as mle\n\n"
-        f"{model_stub(node)}"
+        f"\n{model_stub(node, inputs, outputs)}"
     )
 
 
-def layer_stub(node: Node) -> str:
-    """The source of a `CustomLayer` for this layer, with its parameters, weights, inputs and outputs filled in."""
-    inputs, outputs = _listing(node.inputs), _listing(node.outputs)
-    weights = [f"{weight.name}: {weight.count} values" for weight in node.weights]
-    names = _distinct([f"weight_{index}" for index in range(len(weights))])
-    unpacked = "".join(f"self.{name}, " for name in names).rstrip(" ")
+def layer_stub(node: Node, *others: Node, legacy: bool = False) -> str:
+    """The source of a `CustomLayer` for this layer, and others of its class, with what the file says filled in."""
+    axes = _LEGACY if legacy else _EXACT
+    users = _listing(repr(layer.name) for layer in (node, *others))
+    where = " in the first of them" if others else ""
+    first = "input_shapes[0]" if node.inputs else "(1,)"
     lines = [
-        *_head("custom_layer", node),
+        *_head("custom_layer", node, f"for the layer{'s' if others else ''} {users}"),
         "    def set_weights(self, weights):",
-        f"        {unpacked} = weights  # flat float32 arrays, {_comment('; '.join(weights))}"
-        if weights
-        else "        pass",
+        *_assigned_weights(node),
         "",
         "    def output_shapes(self, input_shapes):",
-        f"        # The shapes of {outputs} for those of {inputs}",
-        f"        return [input_shapes[0]] * {len(node.outputs)}",
+        f"        # one shape for each output: {_listing(node.outputs)}{where}",
+        f"        return [{first}]" + (f" * {len(node.outputs)}" if len(node.outputs) != 1 else ""),
         "",
         "    def evaluate(self, inputs):",
-        *_body(f"compute {outputs} from {inputs}"),
+        f"        # arrays are float32, {axes}",
+        *_cut(
+            [f"        x{index} = inputs[{index}]  # {_comment(name)}{where}" for index, name in enumerate(node.inputs)]
+        ),
+        *_raise(f"compute and return [{_listing(node.outputs)}]"),
     ]
     return "\n".join(lines)
 
 
-def model_stub(node: Node) -> str:
+def model_stub(node: Node, inputs: Sequence[Feature], outputs: Sequence[Feature]) -> str:
     """The source of a `CustomModel` for this custom model, with its parameters, inputs and outputs filled in."""
     lines = [
-        *_head("custom_model", node),
+        *_head("custom_model", node, "for the whole model"),
         "    def predict(self, inputs):",
-        *_body(
-            f"return a dictionary with {_listing(node.outputs)}, computed from inputs[...]: {_listing(node.inputs)}"
-        ),
+        *_cut([f"        x{index} = {_taken(feature)}  # {_kind(feature)}" for index, feature in enumerate(inputs)]),
+        "        # return a dictionary with",
+        *_cut([f"        # {_comment(repr(feature.name))}: {_kind(feature)}" for feature in outputs]),
+        *_raise(f"compute and return {_listing(repr(feature.name) for feature in outputs)}"),
     ]
     return "\n".join(lines)
 
 
-def _head(decorator: str, node: Node) -> list[str]:
+def _head(decorator: str, node: Node, purpose: str) -> list[str]:
     custom = node.custom
     parameters = dict(custom.parameters) if custom else {}
-    description = _comment(custom.description) if custom else ""
-    fields = _distinct([_identifier(name) for name in parameters])
+    description = _comment(custom.description, _LONGEST_DESCRIPTION) if custom else ""
+    fields = _names(parameters, "parameter")
     return [
         f"@mle.{decorator}({node.params.className!r})",
-        f"class {_identifier(node.params.className).lstrip('_') or 'Custom'}:",
-        *([f"    # {description}", ""] if description else []),
+        f"class {_names([node.params.className], 'Custom')[0]}:",
+        *([f"    # {description}"] if description.strip() else []),
+        f"    # {_comment(purpose, _LONGEST_DESCRIPTION)}",
+        "",
         "    def __init__(self, parameters):",
-        *(
-            f"        self.{name} = parameters[{key!r}]  # {_comment(_short(value))}"
-            for name, (key, value) in zip(fields, parameters.items(), strict=True)
+        *_cut(
+            [
+                f"        self.{name} = parameters[{key!r}]  # {_comment(repr(value))}"
+                for name, (key, value) in zip(fields, parameters.items(), strict=True)
+            ]
         ),
-        *([] if parameters else ["        pass"]),
+        *([] if parameters else ["        pass  # there are no parameters"]),
         "",
     ]
 
 
-def _body(task: str) -> list[str]:
-    return [f"        raise NotImplementedError({_comment(task)!r})"]
+def _assigned_weights(node: Node) -> list[str]:
+    if not node.weights:
+        return ["        pass  # there are no weights"]
+    taken = _names(node.custom.parameters, "parameter") if node.custom else []
+    names = _names([f"weight_{index}" for index in range(len(node.weights))], "weight", taken)
+    return [
+        "        # flat float32 arrays; the file does not say their shapes, so reshape them",
+        *_cut(
+            [
+                f"        self.{name} = weights[{index}]  # {weight.count:,} values"
+                for index, (name, weight) in enumerate(zip(names, node.weights, strict=True))
+            ]
+        ),
+    ]
 
 
-def _listing(names: Sequence[str]) -> str:
-    return _comment(", ".join(names) or "nothing")
+def _raise(task: str) -> list[str]:
+    return [f"        raise NotImplementedError({_comment(task, _LONGEST_DESCRIPTION)!r})"]
 
 
-def _comment(text: str) -> str:
-    """Text of a model file on one line: it must not end the comment that it stands in."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def _cut(lines: list[str]) -> list[str]:
+    rest = len(lines) - _LONGEST_BLOCK
+    return [*lines[:_LONGEST_BLOCK], f"        # and {rest} more"] if rest > 0 else lines
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _taken(feature: Feature) -> str:
+    return f"inputs.get({feature.name!r})" if feature.optional else f"inputs[{feature.name!r}]"
 
 
-def _identifier(text: str) -> str:
-    name = re.sub(r"[^0-9A-Za-z_]+", "_", text)
-    return f"_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
+def _kind(feature: Feature) -> str:
+    """The Python type of a feature's value."""
+    keys = "str" if feature.dtype == "string" else "int"
+    kinds = {
+        "image": f"a PIL image of {feature.size_text} pixels",
+        "multiArray": f"a NumPy array of {feature.dtype or 'numbers'}, {feature.size_text or 'any shape'}",
+        "double": "a float",
+        "int64": "an int",
+        "string": "a str",
+        "dictionary": f"a dict from {keys} to float",
+        "sequence": f"a list of {keys}",
+    }
+    return _comment(kinds.get(feature.type, feature.type) + (", or None" if feature.optional else ""))
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    seen: dict[str, int] = {}
+def _listing(names: Iterable[str]) -> str:
+    listed = list(names)
+    rest = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return (", ".join(_comment(name) for name in listed[:_LISTED]) or "nothing") + rest
+
+
+def _comment(text: str, longest: int = _LONGEST) -> str:
+    """Text of a model file on one line: it must not end the comment that it stands in, nor turn its direction."""
+    line = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def _names(texts: Iterable[str], noun: str, taken: Iterable[str] = ()) -> list[str]:
+    """A Python name for each text: different from each other and from those that the stub itself uses."""
+    seen = {*_TAKEN, *taken}
     result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    for text in texts:
+        name = re.sub(r"[^0-9A-Za-z_]+", "_", text[:_LONGEST]).strip("_")
+        if not name or name[0].isdigit() or keyword.iskeyword(name) or name in _TAKEN:
+            name = f"{noun}_{name}".rstrip("_")
+        unique, number = name, 2
+        while unique in seen:
+            unique, number = f"{name}_{number}", number + 1
+        seen.add(unique)
+        result.append(unique)
     return result

@@ -89,7 +89,7 @@ class Program:
         for node in model.graph.nodes:
             self._networks.setdefault(node.scope, ())
             self._networks[node.scope] += (node,)
-        self._check()
+        self._check(legacy=getattr(model.spec, model.kind).arrayInputShapeMapping == 0)
         self._half = HalfPrecision(model.graph.nodes) if half_precision else None
         self._custom = {
             node.id: CustomStep(node, self._classes[node.params.className])
@@ -146,7 +146,7 @@ class Program:
         self._run_options: onnxruntime.RunOptions | None = None
         self._cancelled = threading.Event()
 
-    def _check(self) -> None:
+    def _check(self, *, legacy: bool) -> None:
         nodes = [node for network in self._networks.values() for node in network]
         unknown = [n for n in nodes if n.type not in LOWERINGS and n.type not in EVALUATIONS and n.type not in RUN_HERE]
         if unknown:
@@ -154,7 +154,7 @@ class Program:
             raise UnsupportedError(f"these layers cannot be run yet: {names}")
         missing = [n for n in nodes if n.type == "custom" and n.params.className not in self._classes]
         if missing:
-            raise CustomLayerError(missing_layers_text(missing))
+            raise CustomLayerError(missing_layers_text(missing, legacy=legacy))
 
     def _reads(self, scope: str) -> dict[str, int]:
         """The index of the last layer of a network that reads a blob; blobs outlive a nested network's turns."""
