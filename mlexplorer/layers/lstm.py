@@ -92,12 +92,15 @@ def _threshold(params: Any) -> float:
 def _needs_limit(params: Any, functions: Sequence[Activation]) -> bool:
     """Whether a step may carry the cell past its limit at once.
 
-    With a block input bounded by 1 or so, only dozens of saturated steps in a row could exceed a limit of 50 or more;
-    that is left to ONNX.
+    With gates and a block input bounded by 1 or so, only a state given from beyond the limit, or dozens of saturated
+    steps in a row, could exceed a limit of 50 or more; that is left to ONNX.
     """
-    name, numbers = functions[1]
-    bounded = name in ("Tanh", "Sigmoid", "HardSigmoid") or (name == "ScaledTanh" and abs(numbers[0]) < 2)
-    return not bounded or _threshold(params) < LIMIT
+    return not (_is_bounded(functions[0]) and _is_bounded(functions[1])) or _threshold(params) < LIMIT
+
+
+def _is_bounded(function: Activation) -> bool:
+    name, numbers = function
+    return name in ("Tanh", "Sigmoid", "HardSigmoid") or (name == "ScaledTanh" and abs(numbers[0]) < 2)
 
 
 def _weights(build: Builder, layer: Layer, prefixes: Sequence[str]) -> _Weights:

@@ -26,6 +26,9 @@ def slice_axis(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     params = layer.params
     axis = {"CHANNEL_AXIS": -3, "HEIGHT_AXIS": -2, "WIDTH_AXIS": -1}[enum_name(params, "axis")]
     require_rank(x[0], -axis)
+    length = x[0].shape[axis]
+    if not range(*slice(params.startIndex, params.endIndex).indices(length)):
+        raise ModelError(f"nothing of {length} is left from {params.startIndex} on and before {params.endIndex}")
     return build.op("Slice", x[0], [params.startIndex], [params.endIndex], [axis], [int(params.stride) or 1])
 
 

@@ -82,6 +82,8 @@ CASES = [
     Case(("sigmoid", "steep scaledTanh", "linear"), threshold=60),
     Case(("sigmoid", "linear", "tanh"), threshold=0.5, peepholes=True, forget_bias=True),
     Case(threshold=0.25, coupled=True),
+    Case(("linear", "tanh", "tanh"), peepholes=True),
+    Case(("ReLU", "tanh", "linear"), threshold=1.5),
     Case(("sigmoidHard 0.3", "scaledTanh", "scaled linear"), threshold=0.5, bias=False, peepholes=True),
 ]
 
@@ -104,6 +106,18 @@ def test_uni_directional_lstm(case: Case, whole: bool, turned: bool, states: boo
     inputs = [lift(x), lift(h), lift(c)] if states else [lift(x)]
     expected = [lift(outputs if whole else last), lift(last), lift(cell)]
     check_layer("uniDirectionalLSTM", parameters, inputs, expected, weights=named)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_sums_are_limited_and_so_is_the_cell(case: Case) -> None:
+    x, h, c = 30 * normal(STEPS, BATCH, INPUTS), normal(BATCH, SIZE, seed=8), normal(BATCH, SIZE, seed=9)
+    weights = case.weights(0)
+    outputs, last, cell = case.run(weights, x, h, c)
+    parameters = {"inputVectorSize": INPUTS, "outputVectorSize": SIZE, "activations": case.messages}
+    parameters["params"] = {**case.params, "sequenceOutput": True}
+    named = {f"weightParams.{name}": array for name, array in weights.items()}
+    expected = [lift(outputs), lift(last), lift(cell)]
+    check_layer("uniDirectionalLSTM", parameters, [lift(x), lift(h), lift(c)], expected, weights=named)
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[8]], ids=str)

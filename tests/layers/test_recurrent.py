@@ -48,9 +48,10 @@ def lift(states: Array) -> Array:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("options", [{}, {"sequenceOutput": True}, {"sequenceOutput": True, "reverseInput": True}])
-def test_simple_recurrent(name: str, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize("size", [1, 40])  # sums above 50 are cut
+def test_simple_recurrent(name: str, options: dict[str, bool], size: int) -> None:
     message, f = ACTIVATIONS[name]
-    x, h = normal(STEPS, BATCH, INPUTS), normal(BATCH, SIZE, seed=9)
+    x, h = size * normal(STEPS, BATCH, INPUTS), normal(BATCH, SIZE, seed=9)
     gates = matrices("")
     w, r, b = gates.values()
     outputs, state = [], h.astype(np.float64)
@@ -69,12 +70,16 @@ def test_simple_recurrent(name: str, options: dict[str, bool]) -> None:
     check_layer("simpleRecurrent", parameters, [lift(x), lift(h)], expected, weights=weights)
 
 
-@pytest.mark.parametrize(("inner", "outer"), [("sigmoid", "tanh"), ("sigmoidHard", "ReLU"), ("tanh", "scaledTanh")])
+GRUS = [("sigmoid", "tanh"), ("sigmoidHard", "ReLU"), ("tanh", "scaledTanh"), ("sigmoid", "linear")]
+
+
+@pytest.mark.parametrize(("inner", "outer"), GRUS)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("options", [{}, {"sequenceOutput": True, "reverseInput": True}])
-def test_gru(inner: str, outer: str, bias: bool, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize("size", [1, 30])  # sums above 50 are cut
+def test_gru(inner: str, outer: str, bias: bool, options: dict[str, bool], size: int) -> None:
     (f_message, f), (g_message, g) = ACTIVATIONS[inner], ACTIVATIONS[outer]
-    x, h = normal(STEPS, BATCH, INPUTS), normal(BATCH, SIZE, seed=9)
+    x, h = size * normal(STEPS, BATCH, INPUTS), normal(BATCH, SIZE, seed=9)
     weights = matrices("updateGate", "resetGate", "outputGate")
     if not bias:
         weights = {name: array for name, array in weights.items() if not name.endswith("BiasVector")}

@@ -18,6 +18,12 @@ def test_slice_of_channels_height_or_width(axis: int, name: int, start: int, end
     check_layer("slice", {"axis": name, "startIndex": start, "endIndex": end, "stride": stride}, [x], expected)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (2, 1), (5, 9), (0, -5)])
+def test_slice_refuses_to_leave_nothing(start: int, end: int) -> None:
+    with pytest.raises(ModelError, match=r"'layer' \(slice\): nothing of 5 is left"):
+        run_layer("slice", {"startIndex": start, "endIndex": end}, [normal(5, 6, 7)])
+
+
 # begin, end, stride, begin mask, end mask, squeeze mask: one row per axis of [5, 6, 7]; and the same in NumPy's words
 SLICES: list[tuple[list[tuple[int, ...]], tuple[Any, ...]]] = [
     ([(1, 3, 1, 0, 0, 0), (-4, -1, 2, 0, 0, 0), (0, 7, 3, 0, 0, 0)], np.s_[1:3, -4:-1:2, 0:7:3]),
