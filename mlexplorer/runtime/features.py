@@ -85,6 +85,15 @@ def _check_numeric(model: Model, feature: Feature) -> None:
         raise ModelError(f"a {model.kind} takes numbers and arrays, but its input {feature.name!r} is a {feature.type}")
 
 
+def as_picture(value: Any) -> Image.Image:
+    """A picture from a PIL image, a path, or an array or torch tensor, [H, W, C] or [C, H, W], of values 0..255.
+
+    Raises InputError as `open_picture` does, and for values between 0 and 1.
+    """
+    value = _without_torch(value)
+    return open_picture(_channels_last(value) if isinstance(value, np.ndarray) else value)
+
+
 def single_input(model: Model) -> str:
     """The name of a model's only input; raises ModelError where it has none or several."""
     if len(model.inputs) != 1:
@@ -155,7 +164,7 @@ def _read_picture(feature: Feature, value: Any) -> Image.Image:
             f"input {feature.name!r} is a picture: give a PIL image, a path or an [H, W, 3] array, not {_given(value)}"
         )
     try:
-        picture = open_picture(_channels_last(value) if isinstance(value, np.ndarray) else value)
+        picture = as_picture(value)
     except InputError as error:
         raise InputError(f"input {feature.name!r}: {error}") from error
     if not feature.accepts_size(picture.width, picture.height):
