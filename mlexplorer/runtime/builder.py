@@ -321,8 +321,10 @@ class GraphBuilder:
                 ):
                     return None
                 moved.append(operand if trimmed == operand.shape else self.reshape(operand, trimmed))
-        result = self._append(type, moved, 1, attributes)[0]
-        return self.reshape(result, shape)
+        result = self.reshape(self._append(type, moved, 1, attributes)[0], shape)
+        if result.base is not None:
+            result.origin = Origin(type, tuple(operands), attributes)
+        return result
 
     def _append(
         self, type: str, operands: Sequence[Value | None], outputs: int, attributes: dict[str, Any]
