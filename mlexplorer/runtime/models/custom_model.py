@@ -79,13 +79,16 @@ def _checked(model: Model, name: str, answer: Any) -> Values:
 
 
 def _fits(feature: Feature, value: Any) -> bool:
-    """Whether keys and items have the declared type."""
+    """Whether keys and items have the declared type, and an array holds numbers."""
     if feature.type in ("dictionary", "sequence"):
         wanted: Any = str if feature.dtype == "string" else (int, np.integer)
         return all(isinstance(item, wanted) for item in value)
     if feature.type == "multiArray":
-        return not isinstance(value, str | bytes | Mapping)
-    return True
+        try:
+            return np.asarray(value).dtype.kind in "fiub"
+        except ValueError:  # lists of different lengths
+            return False
+    return value is not None
 
 
 def _failed(name: str, method: str, error: Exception) -> CustomLayerError:
