@@ -179,7 +179,7 @@ def _names(texts: Iterable[str], noun: str, taken: Iterable[str] = ()) -> list[s
     result = []
     for text in texts:
         name = re.sub(r"[^0-9A-Za-z_]+", "_", text[:_LONGEST]).strip("_")
-        if not name or name[0].isdigit() or keyword.iskeyword(name) or name in _TAKEN:
+        if not name or name[0].isdigit() or keyword.iskeyword(name):
             name = f"{noun}_{name}".rstrip("_")
         unique, number = name, 2
         while unique in seen:

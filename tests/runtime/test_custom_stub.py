@@ -90,7 +90,7 @@ class Blank(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         self.generic_visit(node)
-        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", node.name)
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,79}", node.name)
         assert node.name not in ("mle", "NotImplementedError")
         node.name = "Name"
         return node
@@ -98,7 +98,7 @@ class Blank(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.value, ast.Name) and node.value.id == "self":
-            assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", node.attr)
+            assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,79}", node.attr)
             assert node.attr not in ("evaluate", "output_shapes", "predict", "set_weights")
             node.attr = "field"
         return node
