@@ -96,6 +96,38 @@ def test_functions_of_two_broadcast_inputs(type: str) -> None:
     check_layer(type, {}, [a, b], BINARY[type](a, b).astype(np.float32))
 
 
+def shapes_of_ranks(first: int, second: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two shapes of these ranks that broadcast against each other, with lengths of one on either side."""
+    common = (2, 3, 4, 5, 6)
+    a = [n if axis % 2 else 1 for axis, n in enumerate(common)][-first:]
+    b = [1 if axis % 2 else n for axis, n in enumerate(common)][-second:]
+    return tuple(a), tuple(b)
+
+
+RANKS = [(first, second) for first in range(1, 6) for second in range(1, 6)]
+
+
+@pytest.mark.parametrize("type", BINARY)
+def test_broadcasting_of_ranks_one_to_five(type: str) -> None:
+    for first, second in RANKS:
+        a, b = (1 + np.abs(normal(*shape)) for shape in shapes_of_ranks(first, second))
+        if not type.endswith("Broadcastable"):
+            a, b = np.round(a), np.round(b)
+        check_layer(type, {}, [a, b], BINARY[type](a, b).astype(np.float32))
+
+
+def test_broadcasting_of_three_inputs_of_ranks_one_to_five() -> None:
+    c = np.array([0.5], np.float32)
+    for first, second in RANKS:
+        a, b = (normal(*shape) for shape in shapes_of_ranks(first, second))
+        check_layer("add", {}, [a, b, c], a + b + c)
+        check_layer("multiply", {}, [c, a, b], a * b * c)
+        check_layer("average", {}, [a, c, b], (a + b + c) / 3)
+        check_layer("max", {}, [a, b, c], np.maximum(np.maximum(a, b), c))
+        check_layer("min", {}, [b, a, c], np.minimum(np.minimum(a, b), c))
+        check_layer("whereBroadcastable", {}, [np.round(a), b, c], np.where(np.round(a) != 0, b, c))
+
+
 def test_modulo_has_the_sign_of_the_divisor_and_is_exact() -> None:
     a = np.array([7, -7, 7, -7, 6, -6, 1e7 + 1], np.float32)
     b = np.array([3, 3, -3, -3, 3, -3, 7], np.float32)
@@ -110,6 +142,13 @@ def test_comparisons_with_alpha(type: str) -> None:
 
 def test_logical_not() -> None:
     check_layer("logicalNot", {}, [np.array([0, -2, 0.5], np.float32)], np.array([1, 0, 0], np.float32))
+
+
+def test_of_one_input() -> None:
+    x = normal(3, 4, 5)
+    for type in ("average", "max", "min", "add"):
+        check_layer(type, {}, [x], x)
+    check_layer("multiply", {}, [x], 0 * x)
 
 
 def test_alpha_counts_only_with_one_input() -> None:

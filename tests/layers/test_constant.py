@@ -20,6 +20,8 @@ def test_constants() -> None:
 
 def test_fillings() -> None:
     filled = np.full((2, 3, 4), np.float32(0.1))
+    check_layer("fillLike", {}, [normal(2, 3, 4)], 0 * filled, tolerance=0)
+    check_layer("fillStatic", {"targetShape": [3]}, [], np.zeros(3), tolerance=0)
     check_layer("fillLike", {"value": 0.1}, [normal(2, 3, 4)], filled, tolerance=0)
     check_layer("fillStatic", {"value": 0.1, "targetShape": [2, 3, 4]}, [], filled, tolerance=0)
     check_layer("fillDynamic", {"value": 0.1}, [np.array([2, 3, 4], np.float32)], filled, tolerance=0)

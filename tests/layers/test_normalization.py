@@ -82,10 +82,11 @@ def test_lrn_is_pytorch_s(size: int) -> None:
 
 
 @pytest.mark.parametrize("normalized", [(5,), (4, 5), (2, 3, 4, 5)])
-def test_layer_normalization(normalized: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("eps", [0.0, 0.125])
+def test_layer_normalization(normalized: tuple[int, ...], eps: float) -> None:
     x, gamma, beta = normal(2, 3, 4, 5), normal(*normalized, seed=1), normal(*normalized, seed=2)
-    expected = standardized(x, tuple(range(-len(normalized), 0)), 0.125) * gamma + beta
-    fields = {"normalizedShape": normalized, "eps": 0.125}
+    expected = standardized(x, tuple(range(-len(normalized), 0)), eps) * gamma + beta
+    fields = {"normalizedShape": normalized, "eps": eps}
     check_layer("layerNormalization", fields, [x], expected, weights={"gamma": gamma, "beta": beta})
 
 

@@ -40,6 +40,8 @@ def valid(*amounts: tuple[int, int]) -> dict[str, Any]:
 
 CASES = [
     ({}, [], [], [(0, 0), (0, 0)]),
+    ({"valid": {}}, [2, 5], [3, 1], [(0, 0), (0, 0)]),
+    ({"valid": {"paddingAmounts": {}}}, [2, 5], [3, 1], [(0, 0), (0, 0)]),
     (valid((2, 1), (0, 3)), [3, 4], [2, 1], [(2, 1), (0, 3)]),
     ({"same": {}}, [4, 3], [1, 2], [(1, 2), (1, 1)]),
     ({"same": {"asymmetryMode": 1}}, [4, 3], [1, 2], [(2, 1), (1, 1)]),
@@ -102,6 +104,7 @@ def test_global_pooling(type: int, shape: tuple[int, ...], exact: bool) -> None:
             [2, 1, 1],
             [(1, 0), (0, 2), (2, 0)],
         ),
+        ({"customPaddingBack": 1, "customPaddingTop": 2, "customPaddingRight": 3}, [1, 2, 2], [(0, 1), (2, 0), (0, 3)]),
     ],
 )
 @pytest.mark.parametrize(("type", "exclude"), [(MAX, False), (AVERAGE, False), (AVERAGE, True)])

@@ -41,6 +41,24 @@ def test_moments_shapes_and_seeds(kind: str) -> None:
     assert not np.array_equal(unseeded, again)
 
 
+@pytest.mark.parametrize("shape", [(5,), (2, 1, 3), (6, 2, 3, 4, 5)])
+def test_unset_parameters(shape: tuple[int, ...]) -> None:
+    """All are zero; a seed of zero is one that gives the same values each time."""
+    for kind in DISTRIBUTIONS:
+        (y,) = run_layer(f"{kind}Static", {"outputShape": shape}, [])
+        assert y.shape == shape
+        assert not y.any()
+    first, again = (run_layer("randomNormalStatic", {"outputShape": shape, "stdDev": 1.0}, [])[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_eps_is_added_to_probabilities() -> None:
+    fields = {"numSamples": 40000, "eps": 0.5, "seed": 7}
+    (y,) = run_layer("categoricalDistribution", fields, [np.array([0.0, 0.5, 2.0], np.float32)])
+    frequencies = [(y == index).mean() for index in range(3)]
+    np.testing.assert_allclose(frequencies, np.array([0.5, 1, 2.5]) / 4, atol=0.01)
+
+
 @pytest.mark.parametrize("is_logits", [True, False])
 @pytest.mark.parametrize("temperature", [0.0, 2.0])
 def test_categorical_distribution(is_logits: bool, temperature: float) -> None:

@@ -33,6 +33,25 @@ def test_reduce(mode: int, axis: int) -> None:
     check_layer("reduce", {"mode": mode, "axis": axis, "epsilon": 0.125}, [x], expected[None], exact=False)
 
 
+@pytest.mark.parametrize(("mode", "axis"), [(m, a) for m in MODES for a in AXES if m != 9 or len(AXES[a]) == 1])
+def test_reduce_of_the_lowest_rank_and_by_default(mode: int, axis: int) -> None:
+    shape = (3, 4, 5)[AXES[axis][0] :]
+    x = uniform(*shape)
+    expected = MODES[mode](x.astype(np.float64), AXES[axis])
+    if mode == 3:
+        expected = np.log(x + 1e-6).sum(AXES[axis], keepdims=True)
+    check_layer("reduce", {"mode": mode, "axis": axis}, [x], expected)
+    if len(shape) > 1:
+        with pytest.raises(ModelError, match="too few axes"):
+            run_layer("reduce", {"mode": mode, "axis": axis}, [x[0]])
+
+
+def test_sums_of_exponentials_do_not_overflow() -> None:
+    x = np.array([[90, 91, 92], [-300, -301, -302]], np.float32)
+    expected = x[:, 0] + np.log(np.exp(x - x[:, :1], dtype=np.float64).sum(1))
+    check_layer("reduceLogSumExp", {"axes": [1]}, [x], expected, tolerance=1e-6)
+
+
 REDUCTIONS: dict[str, Callable[[Array, Any], Array]] = {
     "reduceSum": lambda x, a: x.sum(a, keepdims=True),
     "reduceMean": lambda x, a: x.mean(a, keepdims=True),
@@ -50,7 +69,7 @@ REDUCTIONS: dict[str, Callable[[Array, Any], Array]] = {
 @pytest.mark.parametrize("type", REDUCTIONS)
 def test_reductions_over_axes(type: str) -> None:
     x = uniform(2, 3, 4)
-    for axes in ((1,), (-1, 0), (0, 1, 2), None):
+    for axes in ((0,), (1,), (-1,), (-1, 0), (0, 1, 2), None):
         y = REDUCTIONS[type](x.astype(np.float64), axes)
         chosen: dict[str, Any] = {"reduceAll": True} if axes is None else {"axes": axes}
         check_layer(type, {**chosen, "keepDims": True}, [x], y)

@@ -113,7 +113,7 @@ def encoded(order: int, scale: tuple[float, float]) -> Array:
 
 
 @pytest.mark.parametrize("order", range(4))
-@pytest.mark.parametrize("mode", [STRICT, ALIGNED, UPSAMPLED])
+@pytest.mark.parametrize("mode", [STRICT, ALIGNED, UPSAMPLED, ROI])
 @pytest.mark.parametrize("size", [[3, 4], [1, 1]])
 def test_crop_resize(order: int, mode: int, size: list[int]) -> None:
     x = normal(1, 2, 3, 6, 8)

@@ -94,6 +94,8 @@ def test_sliding_windows(axis: int, size: int, step: int) -> None:
     kept = every.take(range(0, every.shape[axis % 3], step), axis % 3)
     expected = np.moveaxis(kept, -1, axis % 3 + 1)
     check_layer("slidingWindows", {"axis": axis, "windowSize": size, "step": step}, [x], expected)
+    if step == 1:
+        check_layer("slidingWindows", {"axis": axis, "windowSize": size}, [x], expected)
     with pytest.raises(ModelError, match="windowSize is 10"):
         run_layer("slidingWindows", {"axis": axis, "windowSize": 10}, [x])
 
