@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from mlexplorer.comparison.metrics import max_error, psnr, snr, ssim
+from mlexplorer.comparison.models import compare
+from mlexplorer.comparison.outputs import InputRow
 from mlexplorer.comparison.rate import Rate
+from mlexplorer.comparison.result import Comparison, OutputRow
 
-__all__ = ["Rate", "max_error", "psnr", "snr", "ssim"]
+__all__ = ["Comparison", "InputRow", "OutputRow", "Rate", "compare", "max_error", "psnr", "snr", "ssim"]

@@ -34,8 +34,7 @@ def resize(picture: Image.Image, feature: Feature, how: Resize = "fill", scale: 
 
     Scaling is Lanczos'; alpha is ignored. Raises InputError for another word.
     """
-    if how not in get_args(Resize):
-        raise InputError(f"resize is {', '.join(map(repr, get_args(Resize)))}, not {how!r}")
+    check_resize(how)
     size = target_size(picture.size, feature, scale)
     if size == picture.size:
         return picture
@@ -50,6 +49,12 @@ def resize(picture: Image.Image, feature: Feature, how: Resize = "fill", scale: 
     padded = Image.new(picture.mode, size)
     padded.paste(inner, ((size[0] - inner.width) // 2, (size[1] - inner.height) // 2))
     return padded
+
+
+def check_resize(how: str) -> None:
+    """Raise InputError for a word that `resize` does not know."""
+    if how not in get_args(Resize):
+        raise InputError(f"resize is {', '.join(map(repr, get_args(Resize)))}, not {how!r}")
 
 
 def fit(picture: Image.Image, feature: Feature, scale: float = 1.0) -> Image.Image:

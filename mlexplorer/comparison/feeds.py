@@ -1,0 +1,180 @@
+"""What both models of a comparison are fed with: pictures, one at a time, other inputs, or noise."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from mlexplorer.errors import InputError
+from mlexplorer.model import Feature, Model
+from mlexplorer.runtime.features import as_picture
+from mlexplorer.runtime.generated_inputs import generated_inputs
+from mlexplorer.runtime.images import SUFFIXES
+from mlexplorer.runtime.resizing import Resize, resize
+
+Labels = Mapping[str, Any] | Callable[[Any], Any] | Sequence[Any]
+Origin = Literal["pictures", "inputs", "generated"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one prediction is fed with: its name, and a picture's source or an input as the user gave it."""
+
+    name: str
+    given: Any
+
+
+class Feeds:
+    """All that the models are fed with; nothing is opened before its turn.
+
+    `unreadable` says of each picture that could not be read why; `ignored` are the files in folders that are no
+    pictures by their names.
+    """
+
+    def __init__(self, model: Model, images: Any, inputs: Any, how: Resize) -> None:
+        if images is not None and inputs is not None:
+            raise InputError("give images or inputs, not both")
+        self._model, self._how = model, how
+        self.unreadable: dict[str, str] = {}
+        self.ignored: list[str] = []
+        self.origin: Origin
+        self._picture: Feature | None = None
+        if images is not None:
+            self.origin, self._picture = "pictures", _single_picture(model)
+            self.feeds = self._pictures(images)
+        elif inputs is not None:
+            self.origin = "inputs"
+            self.feeds = [Feed(_input_name(item, index), item) for index, item in enumerate(_inputs(model, inputs))]
+        else:
+            self.origin = "generated"
+            self.feeds = [Feed(f"noise {index + 1}", item) for index, item in enumerate(generated_inputs(model))]
+        if not self.feeds:
+            found = f"; {', '.join(self.ignored[:5])} are no pictures by their names" if self.ignored else ""
+            raise InputError(f"there is nothing to compare with: no picture and no input was given{found}")
+
+    def __len__(self) -> int:
+        return len(self.feeds)
+
+    def value(self, feed: Feed) -> Any:
+        """What `Predictor.predict` takes; raises InputError for pictures that cannot be read."""
+        if self._picture is not None:
+            return {self._picture.name: resize(as_picture(feed.given), self._picture, self._how)}
+        if isinstance(feed.given, Mapping):
+            pictures = {feature.name: feature for feature in self._model.inputs if feature.type == "image"}
+            return {
+                name: self._fitting(value, pictures[name]) if name in pictures and value is not None else value
+                for name, value in feed.given.items()
+            }
+        needed = [feature for feature in self._model.inputs if not feature.optional]
+        if len(needed) == 1 and needed[0].type == "image":
+            return {needed[0].name: self._fitting(feed.given, needed[0])}
+        return feed.given
+
+    def _fitting(self, value: Any, feature: Feature) -> Any:
+        """A picture among other inputs, resized where the model does not accept its size."""
+        if not isinstance(value, Image.Image | np.ndarray | str | Path) and not hasattr(value, "detach"):
+            return value
+        picture = as_picture(value)
+        return picture if feature.accepts_size(*picture.size) else resize(picture, feature, self._how)
+
+    def _pictures(self, images: Any) -> list[Feed]:
+        one = isinstance(images, str | Path | Image.Image) or (_is_array(images) and images.ndim < 4)
+        found: list[tuple[str, Any]] = []
+        for index, source in enumerate([images] if one else images):
+            if isinstance(source, Mapping):
+                raise InputError("images are pictures; give dictionaries from input name to value as inputs=[...]")
+            if not isinstance(source, str | Path):
+                if not isinstance(source, Image.Image) and not _is_array(source):
+                    raise InputError(f"images are paths, PIL images and arrays, not {source!r}")
+                found.append((f"image {index + 1}", source))
+            elif Path(source).is_dir():
+                found += self._folder(Path(source))
+            else:
+                found.append((Path(source).name, Path(source)))
+        names = Counter(name for name, _ in found)
+        return [Feed(name if names[name] == 1 else str(source), source) for name, source in found]
+
+    def _folder(self, folder: Path) -> Iterator[tuple[str, Path]]:
+        """The pictures of a folder and of those within it by their path in the folder, in order."""
+        for path, folders, files in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for file in sorted(name for name in files if not name.startswith(".")):
+                source = Path(path, file)
+                name = source.relative_to(folder).as_posix()
+                if source.suffix.lower() in SUFFIXES:
+                    yield name, source
+                else:
+                    self.ignored.append(name)
+
+
+def labels_of(feeds: Sequence[Feed], labels: Labels) -> list[str | int]:
+    """The class of each feed: from a mapping by file name, a function of the path, or a list in the same order.
+
+    A mapping may have the name of the file, its path within the folder, its whole path, or its name without the suffix.
+    The function gets the path of a file, else the picture or input as it was given. Raises InputError where a class is
+    missing, naming the files.
+    """
+    found: list[Any]
+    if isinstance(labels, Mapping):
+        found = [next((labels[key] for key in _keys(feed) if key in labels), None) for feed in feeds]
+    elif callable(labels):
+        found = [labels(feed.given) for feed in feeds]
+    else:
+        found = list(labels)
+        if len(found) != len(feeds):
+            raise InputError(
+                f"there are {len(found)} labels for {len(feeds)} inputs; give one for each, in their order"
+            )
+    missing = [feed.name for feed, label in zip(feeds, found, strict=True) if label is None]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise InputError(f"the labels say nothing about {', '.join(missing[:5])}{more}; give a class for each")
+    return [label.item() if isinstance(label, np.generic) else label for label in found]
+
+
+def _keys(feed: Feed) -> list[str]:
+    if not isinstance(feed.given, str | Path):
+        return [feed.name]
+    path = Path(feed.given)
+    return [feed.name, path.name, str(path), path.stem]
+
+
+def _single_picture(model: Model) -> Feature:
+    needed = [feature for feature in model.inputs if not feature.optional]
+    if len(needed) != 1 or needed[0].type != "image":
+        names = ", ".join(f"{feature.name!r} ({feature.type})" for feature in needed) or "none"
+        raise InputError(
+            f"images are for models with one picture as their input, but this one has {names}; give "
+            "inputs=[{input name: value, ...}, ...]"
+        )
+    return needed[0]
+
+
+def _inputs(model: Model, inputs: Any) -> list[Any]:
+    """One item for each prediction; a matrix is taken apart where the model takes its rows."""
+    if _is_array(inputs):
+        needed = [feature for feature in model.inputs if not feature.optional]
+        rows = len(needed) == 1 and needed[0].type == "multiArray" and _takes_rows(needed[0], tuple(inputs.shape))
+        return list(inputs) if rows else [inputs]
+    if isinstance(inputs, Mapping | str | Path | Image.Image | int | float) or not isinstance(inputs, Iterable):
+        return [inputs]
+    return list(inputs)
+
+
+def _takes_rows(feature: Feature, shape: tuple[int, ...]) -> bool:
+    return len(shape) > 1 and not feature.accepts(shape) and feature.accepts(shape[1:])
+
+
+def _input_name(item: Any, index: int) -> str:
+    return Path(item).name if isinstance(item, str | Path) else f"input {index + 1}"
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or hasattr(value, "detach")

@@ -1,0 +1,323 @@
+"""What a comparison found: a row for each output, a row for each input, as text, as a table, as a pandas frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mlexplorer.comparison.feeds import Origin
+from mlexplorer.comparison.metrics import snr
+from mlexplorer.comparison.outputs import InputRow
+from mlexplorer.comparison.rate import Rate
+from mlexplorer.errors import MissingDependencyError
+
+_Float = TypeVar("_Float", bound=float)
+
+_NAMED = 5
+"""How many files are named in the text; the result has all."""
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One output of both models over all inputs; None is what the output's type does not have.
+
+    `psnr`, `snr` (dB) and `ssim` are the means of the inputs' values; inputs with identical outputs, whose ratios are
+    infinite, are counted in `identical` and left out of the means in dB, which are infinite only where all are. Of
+    single numbers, `snr` is that of the numbers of all inputs together. `psnr` of arrays takes the largest absolute
+    value of each input's output for the peak, `ssim` its span for the range. `lowest` is the smallest PSNR, else SNR,
+    and `worst` the input that has it (of other types, the largest error or the first disagreement). `max_error` is the
+    largest of all; `equal` is the mean share of equal values of integer arrays.
+
+    For classifiers, `top1` is the share of inputs for which both have the same best class, `top5` that for which the
+    model's best is among the other's five best (None for five classes or fewer), `accuracy` and `other_accuracy` the
+    shares in which they give the class that the labels say. `agreement` is the share of inputs for which texts, whole
+    numbers, lists and dictionaries are the same. Each share has its 95 % confidence interval.
+    """
+
+    output: str
+    type: str
+    inputs: int
+    identical: int
+    top1: Rate | None = None
+    top5: Rate | None = None
+    accuracy: Rate | None = None
+    other_accuracy: Rate | None = None
+    agreement: Rate | None = None
+    psnr: float | None = None
+    snr: float | None = None
+    lowest: float | None = None
+    ssim: float | None = None
+    max_error: float | None = None
+    equal: float | None = None
+    worst: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """How far two models' outputs lie apart; `mlexplorer.compare` makes it.
+
+    `outputs` has a row for each output, `rows` one for each input and output. `model` and `other` describe the models,
+    `sizes` are their files' bytes. `origin` is "pictures", "inputs" or "generated", `resize` how pictures were made to
+    fit. `unreadable` maps the pictures that could not be read to the reason; `ignored` are files in the folders that
+    are no pictures by their names.
+
+    `top1_agreement`, `psnr` and the other properties are those of the output that suffers most.
+    """
+
+    model: str
+    other: str
+    sizes: tuple[int, int]
+    origin: Origin
+    resize: str
+    outputs: tuple[OutputRow, ...]
+    rows: tuple[InputRow, ...] = field(compare=False)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs were compared."""
+        return self.outputs[0].inputs if self.outputs else 0
+
+    @property
+    def generated(self) -> bool:
+        """Whether the inputs are noise, so that the figures say little about real ones."""
+        return self.origin == "generated"
+
+    @property
+    def top1_agreement(self) -> Rate | None:
+        """The share of inputs for which both classifiers have the same best class; None for other models."""
+        return _lowest(row.top1 for row in self.outputs)
+
+    @property
+    def top5_agreement(self) -> Rate | None:
+        """The share of inputs for which the model's best class is among the other's five best."""
+        return _lowest(row.top5 for row in self.outputs)
+
+    @property
+    def accuracy(self) -> Rate | None:
+        """The share of inputs for which the model gives the class that the labels say; None without labels."""
+        return _lowest(row.accuracy for row in self.outputs)
+
+    @property
+    def other_accuracy(self) -> Rate | None:
+        """The share of inputs for which the other model gives the class that the labels say; None without labels."""
+        return _lowest(row.other_accuracy for row in self.outputs)
+
+    @property
+    def psnr(self) -> float | None:
+        """The mean peak signal-to-noise ratio in dB."""
+        return _lowest(row.psnr for row in self.outputs)
+
+    @property
+    def snr(self) -> float | None:
+        """The mean signal-to-noise ratio in dB."""
+        return _lowest(row.snr for row in self.outputs)
+
+    @property
+    def ssim(self) -> float | None:
+        """The mean structural similarity."""
+        return _lowest(row.ssim for row in self.outputs)
+
+    @property
+    def max_error(self) -> float | None:
+        """The largest absolute difference."""
+        return max((row.max_error for row in self.outputs if row.max_error is not None), default=None)
+
+    def to_pandas(self, *, per_input: bool = False) -> Any:
+        """A pandas DataFrame with a row for each output, or for each input and output; shares have their bounds beside.
+
+        Raises MissingDependencyError where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
+        records = [_record(row) for row in (self.rows if per_input else self.outputs)]
+        columns = dict.fromkeys(name for record in records for name in record)
+        kept = [name for name in columns if any(record.get(name) is not None for record in records)]
+        return pandas.DataFrame(records, columns=kept)
+
+    def __repr__(self) -> str:
+        header, body = self._table()
+        lines = [*self._heading(), ""]
+        widths = [max(len(row[index]) for row in (header, *body)) for index in range(len(header))]
+        lines += [
+            "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (header, *body)
+        ]
+        return "\n".join([*lines, *(f"\n{note}" for note in self._notes())])
+
+    def _repr_html_(self) -> str:
+        header, body = self._table()
+        left = ' style="text-align:left"'
+        title = "".join(f"<th{left}>{escape(cell)}</th>" for cell in header)
+        rows = "".join("<tr>" + "".join(f"<td{left}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+        lines = "<br>".join(map(escape, self._heading()))
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes())
+        return f"<div>{lines}<table><thead><tr>{title}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+
+    def _heading(self) -> list[str]:
+        share = f", {100 * self.sizes[1] / self.sizes[0]:.1f} % of it" if self.sizes[0] else ""
+        what = {"pictures": "picture", "inputs": "input", "generated": "generated input"}[self.origin]
+        how = f", {self.resize}" if self.resize else ""
+        return [
+            f"{self.model}, {self.sizes[0]:,} bytes",
+            f"{self.other}, {self.sizes[1]:,} bytes{share}",
+            f"on {_count(self.inputs, what)}{how}",
+        ]
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        columns = [
+            (title, show)
+            for name, title, show in _COLUMNS
+            if any(getattr(row, name) not in (None, "") for row in self.outputs)
+        ]
+        body = [[row.output, *(show(row) for _, show in columns)] for row in self.outputs]
+        return ["output", *(title for title, _ in columns)], body
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.generated:
+            notes.append("The inputs are noise: give images or inputs for figures that hold for your data.")
+        if any(row.psnr is not None or row.snr is not None for row in self.outputs):
+            alike = max(row.identical for row in self.outputs)
+            left = f" (without the {alike} whose outputs are identical)" if 0 < alike < self.inputs else ""
+            if self.inputs > 1:
+                notes.append(f"dB and SSIM are means over the {_PLURALS[self.origin]}{left}.")
+        if any(_rates(row) for row in self.outputs):
+            notes.append("In brackets: the counts, and what they say with 95 % confidence (Wilson).")
+        if self.unreadable:
+            reasons = [f"  {name}: {reason}" for name, reason in list(self.unreadable.items())[:_NAMED]]
+            notes.append(
+                "\n".join(
+                    [f"{_count(len(self.unreadable), 'picture')} could not be read:", *reasons, *_more(self.unreadable)]
+                )
+            )
+        if self.ignored:
+            named = ", ".join(self.ignored[:_NAMED])
+            files = _count(len(self.ignored), "file")
+            notes.append(f"{files} left out, no pictures by their names: {named}{''.join(_more(self.ignored))}")
+        return notes
+
+
+def aggregate(rows: Sequence[InputRow], output: str, type: str, *, classes: bool) -> OutputRow:
+    """The row of one output from its rows of all inputs; `classes` says whether it is a classifier's."""
+    own = [row for row in rows if row.output == output]
+    labelled = [row for row in own if row.label is not None]
+    agreement = _rate(row.agrees for row in own)
+    measure = next((name for name in ("psnr", "snr") if any(getattr(row, name) is not None for row in own)), None)
+    worst = _worst(own, measure)
+    return OutputRow(
+        output,
+        type,
+        len(own),
+        sum(row.identical for row in own),
+        top1=agreement if classes else None,
+        top5=_rate(row.in_top5 for row in own),
+        accuracy=_rate(row.reference == row.label for row in labelled),
+        other_accuracy=_rate(row.changed == row.label for row in labelled),
+        agreement=None if classes else agreement,
+        psnr=_mean_decibels(row.psnr for row in own),
+        snr=_pooled_snr(own) if type == "double" else _mean_decibels(row.snr for row in own),
+        lowest=getattr(worst, measure) if worst and measure and type != "double" else None,
+        ssim=_mean(row.ssim for row in own),
+        max_error=max((row.max_error for row in own if row.max_error is not None), default=None),
+        equal=_mean(row.equal for row in own),
+        worst=worst.input if worst else "",
+    )
+
+
+def _worst(rows: Sequence[InputRow], measure: str | None) -> InputRow | None:
+    """The input whose outputs differ most; None where none differ."""
+    differing = [row for row in rows if not row.identical]
+    if not differing:
+        return None
+    if measure == "psnr" or (measure == "snr" and not isinstance(differing[0].reference, float)):
+        return min(differing, key=lambda row: getattr(row, measure))
+    if differing[0].max_error is not None:
+        return max(differing, key=lambda row: row.max_error or 0.0)
+    return differing[0]
+
+
+def _pooled_snr(rows: Sequence[InputRow]) -> float:
+    return snr([row.reference for row in rows], [row.changed for row in rows])
+
+
+def _mean_decibels(values: Iterable[float | None]) -> float | None:
+    """The mean of all but infinite ratios; infinite where all are."""
+    found = [value for value in values if value is not None]
+    differing = [value for value in found if value != math.inf]
+    if not found:
+        return None
+    return float(np.mean(differing)) if differing else math.inf
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return float(np.mean(found)) if found else None
+
+
+def _rate(hits: Iterable[bool | None]) -> Rate | None:
+    found = [hit for hit in hits if hit is not None]
+    return Rate.of(found) if found else None
+
+
+def _lowest(values: Iterable[_Float | None]) -> _Float | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _record(row: OutputRow | InputRow) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    for name, value in asdict(row).items():
+        if isinstance(value, Rate):
+            low, high = value.interval
+            record.update({name: float(value), f"{name}_low": low, f"{name}_high": high})
+        else:
+            record[name] = value
+    return record
+
+
+def _rates(row: OutputRow) -> list[Rate]:
+    return [rate for rate in (row.top1, row.top5, row.accuracy, row.agreement) if rate is not None]
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} dB"
+
+
+def _shown_rate(rate: Rate | None) -> str:
+    return "" if rate is None else str(rate)
+
+
+def _worst_text(row: OutputRow) -> str:
+    return f"{row.worst}{f' ({_decibels(row.lowest)})' if row.lowest is not None and row.inputs > 1 else ''}"
+
+
+_COLUMNS: tuple[tuple[str, str, Callable[[OutputRow], str]], ...] = (
+    ("top1", "Top-1 agreement", lambda row: _shown_rate(row.top1)),
+    ("top5", "Top-5 agreement", lambda row: _shown_rate(row.top5)),
+    ("accuracy", "accuracy", lambda row: _shown_rate(row.accuracy)),
+    ("other_accuracy", "the other's accuracy", lambda row: _shown_rate(row.other_accuracy)),
+    ("agreement", "agreement", lambda row: _shown_rate(row.agreement)),
+    ("psnr", "PSNR", lambda row: _decibels(row.psnr)),
+    ("snr", "SNR", lambda row: _decibels(row.snr)),
+    ("ssim", "SSIM", lambda row: "" if row.ssim is None else f"{row.ssim:.4f}"),
+    ("max_error", "largest error", lambda row: "" if row.max_error is None else f"{row.max_error:.4g}"),
+    ("equal", "equal values", lambda row: "" if row.equal is None else f"{100 * row.equal:.2f} %"),
+    ("worst", "worst", _worst_text),
+)
+_PLURALS = {"pictures": "pictures", "inputs": "inputs", "generated": "generated inputs"}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _more(items: Any) -> list[str]:
+    return [f"  and {len(items) - _NAMED} more"] if len(items) > _NAMED else []
