@@ -278,7 +278,7 @@ def _write(feature: Feature, value: Any) -> Any:
             number = np.asarray(value).reshape(-1)
             if number.size != 1:
                 raise ValueError(f"{number.size} values")
-            return _whole(float(number[0])) if feature.type == "int64" else float(number[0])
+            return _whole(number[0].item()) if feature.type == "int64" else float(number[0])
         if feature.type == "string":
             return str(value)
         if feature.type == "dictionary":
@@ -293,7 +293,7 @@ def _write(feature: Feature, value: Any) -> Any:
     return value
 
 
-def _whole(number: float) -> int:
+def _whole(number: float | int) -> int:
     if not math.isfinite(number):
         raise ValueError(f"{number} is no whole number")
     return int(number)

@@ -11,6 +11,7 @@ from mlexplorer.errors import InputError, ModelError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import single_input, single_output
 from mlexplorer.runtime.model_type import Values, evaluates
+from mlexplorer.runtime.models.declarations import check_size, given
 
 _ERROR_ON_UNKNOWN, _IGNORE_UNKNOWN = 0, 1
 
@@ -23,17 +24,17 @@ def one_hot_encoder(model: Model) -> Callable[[Values], Values]:
     """
     message = model.spec.oneHotEncoder
     source, target = single_input(model), single_output(model)
+    feature, output = model.inputs[0], model.outputs[0]
     field = _chosen(message, "CategoryType")
-    _check(model.inputs[0], field, "string" if field == "stringCategories" else "int64")
+    _check(feature, field, "string" if field == "stringCategories" else "int64")
     positions = _positions(field, getattr(message, field).vector)
     unknown = message.handleUnknown
     if unknown not in (_ERROR_ON_UNKNOWN, _IGNORE_UNKNOWN):
         raise ModelError(f"handleUnknown {unknown} is none that the format knows")
-    output = model.outputs[0]
-    _check(output, f"outputSparse {message.outputSparse}", *_vector_type(message.outputSparse))
+    _check_vector(output, message.outputSparse, f"outputSparse {message.outputSparse}", field, len(positions))
 
     def evaluate(values: Values) -> Values:
-        category = _given(values, source)
+        category = given(values, feature)
         position = positions.get(category)
         if position is None and unknown == _ERROR_ON_UNKNOWN:
             raise InputError(f"input {source!r}: {category!r} is none of the {len(positions)} categories")
@@ -52,22 +53,22 @@ def dict_vectorizer(model: Model) -> Callable[[Values], Values]:
     """
     message = model.spec.dictVectorizer
     source, target = single_input(model), single_output(model)
+    feature, output = model.inputs[0], model.outputs[0]
     field = _chosen(message, "Map")
     kind: type = str if field == "stringToIndex" else int
-    _check(model.inputs[0], field, "dictionary")
+    _check(feature, field, "dictionary")
     positions = _positions(field, getattr(message, field).vector)
-    output = model.outputs[0]
-    _check(output, "a vector by position", *_vector_type(output.type == "dictionary"))
+    _check_vector(output, output.type == "dictionary", "a vector by position", field, len(positions))
 
     def evaluate(values: Values) -> Values:
-        given = _given(values, source)
-        for key in given:
+        entries = given(values, feature)
+        for key in entries:
             if not isinstance(key, kind):
                 raise InputError(
                     f"input {source!r}: {field} takes keys like {next(iter(positions), '')!r}, not {key!r}"
                 )
-        entries = {positions[key]: value for key, value in given.items() if key in positions}
-        return {target: _vector(entries, len(positions), output)}
+        known = {positions[key]: value for key, value in entries.items() if key in positions}
+        return {target: _vector(known, len(positions), output)}
 
     return evaluate
 
@@ -80,10 +81,11 @@ def categorical_mapping(model: Model) -> Callable[[Values], Values]:
     """
     message = model.spec.categoricalMapping
     source, target = single_input(model), single_output(model)
+    feature, output = model.inputs[0], model.outputs[0]
     field = _chosen(message, "MappingType")
     kinds = ("string", "int64") if field == "stringToInt64Map" else ("int64", "string")
-    _check(model.inputs[0], field, kinds[0])
-    _check(model.outputs[0], field, kinds[1])
+    _check(feature, field, kinds[0])
+    _check(output, field, kinds[1])
     table: dict[Any, Any] = dict(getattr(message, field).map)
     default = message.WhichOneof("ValueOnUnknown")
     if default and default != {"string": "strValue", "int64": "int64Value"}[kinds[1]]:
@@ -91,7 +93,7 @@ def categorical_mapping(model: Model) -> Callable[[Values], Values]:
     fallback = getattr(message, default) if default else None
 
     def evaluate(values: Values) -> Values:
-        category = _given(values, source)
+        category = given(values, feature)
         result = table.get(category, fallback)
         if result is None:
             raise InputError(f"input {source!r}: {category!r} is none of the {len(table)} categories of {field}")
@@ -114,8 +116,10 @@ def _check(feature: Feature, reason: str, kind: str, keys: str | None = None) ->
         raise ModelError(f"{reason} goes with a {kind}{f' of {keys}' if keys else ''}, not with {feature}")
 
 
-def _vector_type(is_dictionary: bool) -> tuple[str, str | None]:
-    return ("dictionary", "int64") if is_dictionary else ("multiArray", None)
+def _check_vector(output: Feature, sparse: bool, reason: str, field: str, size: int) -> None:
+    _check(output, reason, *(("dictionary", "int64") if sparse else ("multiArray",)))
+    if not sparse:
+        check_size(output, size, field)
 
 
 def _positions(field: str, keys: Any) -> dict[Any, int]:
@@ -124,12 +128,6 @@ def _positions(field: str, keys: Any) -> dict[Any, int]:
         twice = next(key for index, key in enumerate(keys) if positions[key] != index)
         raise ModelError(f"{field} has {twice!r} twice")
     return positions
-
-
-def _given(values: Values, name: str) -> Any:
-    if name not in values:
-        raise InputError(f"the input {name!r} is missing")
-    return values[name]
 
 
 def _vector(entries: dict[int, float], size: int, output: Feature) -> Any:

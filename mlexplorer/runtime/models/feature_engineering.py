@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from mlexplorer.errors import InputError, ModelError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import single_input, single_output
 from mlexplorer.runtime.model_type import Values, evaluates
+from mlexplorer.runtime.models.declarations import check_size, declared_size, given
 
 Floats = NDArray[np.float64]
 
@@ -40,30 +40,26 @@ def feature_vectorizer(model: Model) -> Callable[[Values], Values]:
         end += column.inputDimensions
     if not columns:
         raise ModelError("inputList is empty")
-    _check_size(model.outputs[0], end, "inputList")
+    check_size(model.outputs[0], end, "inputList")
 
     def evaluate(values: Values) -> Values:
         vector = np.zeros(end)
         for feature, first, last in columns:
-            vector[first:last] = _column(feature, values.get(feature.name, feature.default), last - first)
+            vector[first:last] = _column(feature, given(values, feature), last - first)
         return {target: vector}
 
     return evaluate
 
 
 def _check_column(feature: Feature, size: int) -> None:
-    sized = feature.type == "multiArray" and feature.shape and not feature.flexible
     is_sparse = feature.type == "dictionary" and feature.dtype == "int64"
     if feature.type not in ("double", "int64", "multiArray") and not is_sparse:
         raise ModelError(f"a featureVectorizer takes numbers, arrays and dictionaries by position, not {feature}")
-    actual = math.prod(feature.shape or ()) if sized else 1 if feature.type in ("double", "int64") else size
-    if not 0 < size == actual:
+    if size == 0 or (not is_sparse and declared_size(feature) not in (None, size)):
         raise ModelError(f"inputDimensions of {feature.name!r} is {size}, but the input is {feature}")
 
 
 def _column(feature: Feature, value: Any, size: int) -> Any:
-    if value is None:
-        raise InputError(f"the input {feature.name!r} is missing")
     if feature.type == "dictionary":
         wrong = [key for key in value if not 0 <= key < size]
         if wrong:
@@ -72,7 +68,7 @@ def _column(feature: Feature, value: Any, size: int) -> Any:
         column[list(value)] = list(value.values())
         return column
     array = np.asarray(value, np.float64)
-    if array.ndim and array.size != size:
+    if array.size != size:
         raise InputError(f"input {feature.name!r} has {array.size} values, but inputDimensions is {size}")
     return array.reshape(-1)
 
@@ -97,7 +93,7 @@ def scaler(model: Model) -> Callable[[Values], Values]:
     is_whole = output.type == "int64" or output.dtype in _WHOLE
 
     def evaluate(values: Values) -> Values:
-        array = np.asarray(_given(values, feature), np.float64)
+        array = np.asarray(given(values, feature), np.float64)
         for name, count in sizes.items():
             if count > 1 and count != array.size:
                 raise InputError(f"input {source!r} has {array.size} values, but {name} has {count}")
@@ -125,7 +121,7 @@ def normalizer(model: Model) -> Callable[[Values], Values]:
         raise ModelError(f"normType {kind} is none that the format knows")
 
     def evaluate(values: Values) -> Values:
-        array = np.asarray(_given(values, feature), np.float64)
+        array = np.asarray(given(values, feature), np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             norm = _NORMS[kind](array)
             return {target: array / (norm if norm else 1.0)}
@@ -144,10 +140,10 @@ def array_feature_extractor(model: Model) -> Callable[[Values], Values]:
         raise ModelError("extractIndex is empty")
     if size is not None and max(indices) >= size:
         raise ModelError(f"extractIndex has {max(indices)}, but the input {source!r} has {size} values")
-    _check_size(output, len(indices), "extractIndex")
+    check_size(output, len(indices), "extractIndex")
 
     def evaluate(values: Values) -> Values:
-        array = np.asarray(_given(values, feature)).reshape(-1)
+        array = np.asarray(given(values, feature)).reshape(-1)
         if max(indices) >= array.size:
             raise InputError(f"input {source!r} has {array.size} values, but extractIndex has {max(indices)}")
         return {target: array[indices]}
@@ -169,35 +165,13 @@ def identity(model: Model) -> Callable[[Values], Values]:
         sources[output.name] = feature
 
     def evaluate(values: Values) -> Values:
-        return {name: _given(values, feature) for name, feature in sources.items()}
+        return {name: given(values, feature) for name, feature in sources.items()}
 
     return evaluate
 
 
 def _size(feature: Feature, kind: str, *types: str) -> int | None:
-    """How many values an input has, None where that is open; raises ModelError where it has none of these types."""
+    """The declared size of an input; raises ModelError where it has none of these types."""
     if feature.type not in types:
         raise ModelError(f"a {kind} takes an input of type {' or '.join(types)}, not {feature}")
-    return None if feature.type == "multiArray" and (feature.flexible or not feature.shape) else _count(feature)
-
-
-def _count(feature: Feature) -> int:
-    return math.prod(feature.shape or ())
-
-
-def _check_size(output: Feature, size: int, field: str) -> None:
-    if output.type == "multiArray":
-        fits = output.flexible or not output.shape or _count(output) == size
-    else:
-        fits = output.type in ("double", "int64") and size == 1
-    if not fits:
-        raise ModelError(f"{field} gives {size} values, but the output is {output}")
-
-
-def _given(values: Values, feature: Feature) -> Any:
-    value = values.get(feature.name, feature.default)
-    if value is None:
-        raise InputError(f"the input {feature.name!r} is missing")
-    return (
-        np.full(feature.shape or (1,), value) if feature.name not in values and feature.type == "multiArray" else value
-    )
+    return declared_size(feature)

@@ -13,6 +13,7 @@ from mlexplorer.errors import InputError, ModelError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import single_input, single_output
 from mlexplorer.runtime.model_type import Values, evaluates
+from mlexplorer.runtime.models.declarations import declared_size
 
 _LEAST_INTEGER = -(2**63)
 
@@ -85,7 +86,7 @@ def _fill_dictionary(field: str, imputed: dict[Any, float], feature: Feature) ->
 
 def _fill_array(field: str, imputed: Any, replaced: Any, feature: Feature) -> Callable[[Any], Any]:
     numbers: NDArray[Any] = np.array(imputed if field == "imputedDoubleValue" else imputed.vector).reshape(-1)
-    size = None if feature.flexible or not feature.shape else math.prod(feature.shape)
+    size = declared_size(feature)
     each = field != "imputedDoubleValue"
     if each and size not in (None, numbers.size):
         raise ModelError(f"{field} has {numbers.size} values, but the input {feature.name!r} has {size}")

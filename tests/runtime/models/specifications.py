@@ -32,19 +32,22 @@ def declare(features: Any, declarations: Mapping[str, str]) -> None:
 
 
 def specification(
-    kind: str, fields: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, str], predicted: str = ""
+    kind: str, fields: Any, inputs: Mapping[str, str], outputs: Mapping[str, str], predicted: str = ""
 ) -> Any:
-    """A specification of this model type; `fields` are its message's, see `declare` for the features."""
+    """A specification of this model type; `fields` are its message's, or the message; see `declare` for features."""
     model = spec.Model(specificationVersion=4)
     getattr(model, kind).SetInParent()
-    fill(getattr(model, kind), fields)
+    if isinstance(fields, Mapping):
+        fill(getattr(model, kind), fields)
+    else:
+        getattr(model, kind).CopyFrom(fields)
     declare(model.description.input, inputs)
     declare(model.description.output, outputs)
     model.description.predictedFeatureName = predicted
     return model
 
 
-def predict(kind: str, fields: Mapping[str, Any], inputs: Mapping[str, tuple[str, Any]], output: str) -> Any:
+def predict(kind: str, fields: Any, inputs: Mapping[str, tuple[str, Any]], output: str) -> Any:
     """The only output, "y", of a model of this type; `inputs` have the declaration and the value, None where absent."""
     model = mle.load(specification(kind, fields, {name: text for name, (text, _) in inputs.items()}, {"y": output}))
     return mle.predict(model, {name: value for name, (_, value) in inputs.items() if value is not None})["y"]
