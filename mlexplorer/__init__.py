@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlexplorer import errors, samples
-    from mlexplorer.comparison import Rate, psnr, snr, ssim
+    from mlexplorer.comparison import Comparison, Rate, compare, psnr, snr, ssim
     from mlexplorer.coremltools_bridge import connect_coremltools, disconnect_coremltools
     from mlexplorer.formats import load, save
     from mlexplorer.graph import Graph, Node, Weight
     from mlexplorer.model import Feature, Model
     from mlexplorer.quantization.linear import Linear
     from mlexplorer.quantization.lookup_table import LookupTable
-    from mlexplorer.quantization.plan import Plan, quantize
-    from mlexplorer.quantization.scheme import Float16, Scheme
+    from mlexplorer.quantization.plan import Plan
+    from mlexplorer.quantization.scheme import Float16, Float32, Scheme
+    from mlexplorer.quantization.selection import Selection
+    from mlexplorer.quantizing import quantize
     from mlexplorer.recommendation import Choice, Recommendation, recommend
     from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
     from mlexplorer.runtime.prediction import Predictor, predict
@@ -33,12 +35,14 @@ __version__ = "0.1.0"
 
 # Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
 _HOMES = {
+    "Comparison": "comparison",
     "Choice": "recommendation",
     "CustomLayer": "runtime.custom",
     "CustomModel": "runtime.custom",
     "Explorer": "views.explorer",
     "Feature": "model",
     "Float16": "quantization.scheme",
+    "Float32": "quantization.scheme",
     "Graph": "graph",
     "Linear": "quantization.linear",
     "LookupTable": "quantization.lookup_table",
@@ -49,18 +53,21 @@ _HOMES = {
     "Rate": "comparison",
     "Recommendation": "recommendation",
     "Scheme": "quantization.scheme",
+    "Selection": "quantization.selection",
     "Sweep": "sweeps",
     "Weight": "graph",
+    "compare": "comparison",
     "connect_coremltools": "coremltools_bridge",
     "custom_layer": "runtime.custom",
     "custom_model": "runtime.custom",
     "disconnect_coremltools": "coremltools_bridge",
+    "dequantize": "quantization.plan",
     "errors": "",
     "explore": "views.explorer",
     "load": "formats",
     "predict": "runtime.prediction",
     "psnr": "comparison",
-    "quantize": "quantization.plan",
+    "quantize": "quantizing",
     "recommend": "recommendation",
     "samples": "",
     "save": "formats",
@@ -71,11 +78,13 @@ _HOMES = {
 
 __all__ = [
     "Choice",
+    "Comparison",
     "CustomLayer",
     "CustomModel",
     "Explorer",
     "Feature",
     "Float16",
+    "Float32",
     "Graph",
     "Linear",
     "LookupTable",
@@ -86,11 +95,14 @@ __all__ = [
     "Rate",
     "Recommendation",
     "Scheme",
+    "Selection",
     "Sweep",
     "Weight",
+    "compare",
     "connect_coremltools",
     "custom_layer",
     "custom_model",
+    "dequantize",
     "disconnect_coremltools",
     "errors",
     "explore",
