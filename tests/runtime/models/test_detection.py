@@ -116,6 +116,14 @@ def test_a_threshold_of_one_suppresses_nothing_not_even_equal_boxes() -> None:
         np.testing.assert_allclose(result["confidence"][:, 0], expected)
 
 
+def test_boxes_of_equal_confidence_keep_their_order() -> None:
+    boxes = np.array([[k, -k, 0.5, 0.5] for k in range(400)], np.float32)
+    confidences = np.tile(np.array([[0.5, 0.2], [0.25, 0.5], [0.75, 0.0]], np.float32), (134, 1))[:400]
+    result = mle.predict(mle.load(detector()), {"raw_confidence": confidences, "raw_boxes": boxes})
+    expected = [*range(2, 400, 3), *(k for k in range(400) if k % 3 != 2)]
+    np.testing.assert_array_equal(result["coordinates"][:, 0], expected)
+
+
 @pytest.mark.parametrize("count", [0, 4])
 def test_where_no_box_is_left_the_arrays_are_empty(count: int) -> None:
     feeds = {"raw_confidence": np.full((count, 3), 0.01, np.float32), "raw_boxes": np.ones((count, 4), np.float32)}
