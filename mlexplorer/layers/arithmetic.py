@@ -85,10 +85,9 @@ def unary(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     v = x[0]
     if params.scale not in (0, 1):
         v = build.op("Mul", v, params.scale)
-    if params.shift:
-        v = build.op("Add", v, params.shift)
-    if function in ("RSQRT", "INVERSE", "LOG"):
-        v = build.op("Add", v, params.epsilon or 1e-6)
+    shift = params.shift + ((params.epsilon or 1e-6) if function in ("RSQRT", "INVERSE", "LOG") else 0)
+    if shift:
+        v = build.op("Add", v, shift)
     if function == "RSQRT":
         v = build.op("Sqrt", v)
     if function == "POWER":

@@ -43,8 +43,25 @@ def test_non_maximum_suppression(per_class: bool, overlap: float, least: float, 
     parameters: dict[str, Any] = {"perClassSuppression": per_class}
     stated = {**parameters, "iouThreshold": overlap, "scoreThreshold": least, "maxBoxes": count}
     check_layer("NonMaximumSuppression", stated, [boxes, scores], expected)
-    overrides = [np.array([value], np.float32) for value in (overlap, least, count)]
-    check_layer("NonMaximumSuppression", {**parameters, "maxBoxes": 1}, [boxes, scores, *overrides], expected)
+    numbers = {"iouThreshold": overlap, "scoreThreshold": least, "maxBoxes": count}
+    for given in (1, 2, 3):  # as inputs, in this order; the others are parameters, and those overridden are absurd
+        overrides = [np.array([value], np.float32) for value in numbers.values()][:given]
+        rest = {name: value for index, (name, value) in enumerate(numbers.items()) if index >= given}
+        absurd = {"iouThreshold": 0.001, "scoreThreshold": 0.999, "maxBoxes": 1}
+        check_layer("NonMaximumSuppression", {**parameters, **absurd, **rest}, [boxes, scores, *overrides], expected)
+
+
+def test_one_score_for_each_box_and_boxes_that_only_touch() -> None:
+    boxes = np.array([[[1, 1, 2, 2], [3, 1, 2, 2], [1, 1, 2, 2], [1.5, 1, 2, 2]]], np.float32)
+    scores = np.array([[[0.5], [0.25], [0.75], [0.7]]], np.float32)
+    expected = [boxes[:, [2, 3, 1]], scores[:, [2, 3, 1]], np.array([[2, 3, 1]]), np.array([3])]
+    fields = {"iouThreshold": 0.61, "scoreThreshold": 0.25, "maxBoxes": 3}  # the fourth shares 3 / 5 with the third
+    check_layer("NonMaximumSuppression", fields, [boxes, scores], expected)
+    expected = [boxes[:, [2, 1]], scores[:, [2, 1]], np.array([[2, 1]]), np.array([2])]
+    padded = [
+        np.concatenate([e, np.full((1, 1, *e.shape[2:]), v)], 1) for e, v in zip(expected, (0, 0, -1), strict=False)
+    ]
+    check_layer("NonMaximumSuppression", {**fields, "iouThreshold": 0.59}, [boxes, scores], [*padded, expected[3]])
 
 
 def test_refused_boxes() -> None:
