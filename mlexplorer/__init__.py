@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlexplorer.model import Feature, Model
     from mlexplorer.quantization.linear import Linear
     from mlexplorer.quantization.lookup_table import LookupTable
-    from mlexplorer.quantization.plan import Plan
+    from mlexplorer.quantization.plan import Plan, dequantize
     from mlexplorer.quantization.scheme import Float16, Float32, Scheme
     from mlexplorer.quantization.selection import Selection
     from mlexplorer.quantizing import quantize

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
-from mlexplorer.quantization.plan import Plan, quantize
-from mlexplorer.quantization.scheme import SCHEMES, Float16, Scheme
+from mlexplorer.quantization.plan import Plan, dequantize, quantize
+from mlexplorer.quantization.scheme import SCHEMES, Float16, Float32, Scheme
+from mlexplorer.quantization.selection import Selection
 
-__all__ = ["SCHEMES", "Float16", "Linear", "LookupTable", "Plan", "Scheme", "quantize"]
+__all__ = [
+    "SCHEMES",
+    "Float16",
+    "Float32",
+    "Linear",
+    "LookupTable",
+    "Plan",
+    "Scheme",
+    "Selection",
+    "dequantize",
+    "quantize",
+]

@@ -17,8 +17,13 @@ from mlexplorer.quantization.points import Doubles
 from mlexplorer.spec.weight_params import Floats
 
 _CHUNK = 1 << 15
-_SHRUNK = 0.87 ** np.arange(14)
-_STEPS = 10
+_BOTH = tuple((0.87**n, 0.87**n) for n in range(14))
+_EACH = tuple(
+    ((1 - by, 1), (1 + by, 1), (1, 1 - by), (1, 1 + by), (1 - by, 1 + by), (1 + by, 1 - by))
+    for by in (0.06, 0.03, 0.015)
+)
+_ALIKE = tuple(((1 - by, 1 - by), (1 + by, 1 + by)) for by in (0.06, 0.03, 0.015))
+_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -68,40 +73,53 @@ def _fitted(rows: Floats, low: Floats, high: Floats, levels: _Levels) -> tuple[F
 
 
 def _best_start(values: Floats, mean: Doubles, levels: _Levels) -> tuple[Doubles, Doubles]:
-    """Of the shrunk ranges, the one with the least squared error for each row."""
+    """Of the shrunk ranges, the one with the least squared error for each row.
+
+    Both ends are shrunk alike at first, and then each by itself around the best.
+    """
+    ends = np.stack((values.min(axis=1) - mean, values.max(axis=1) - mean))
     best = np.full(len(values), np.inf)
-    found = np.zeros((2, len(values)))
-    for part in _SHRUNK:
-        if levels.zero is None:
-            least = mean + part * (values.min(axis=1) - mean)
-            most = mean + part * (values.max(axis=1) - mean)
-            scale = (most - least) / levels.top
-        else:
-            scale = np.full(len(values), part / (levels.zero - 1))
-            least = -levels.zero * scale
-        scale = np.where(scale > 0, scale, 1)
-        error, *_ = _regressed(values, scale, least, levels)
-        found = np.where(error < best, (scale, least), found)
-        best = np.minimum(error, best)
+    shrunk = np.ones((2, len(values)))
+    found = np.ones((2, len(values)))
+    for factors in (_BOTH, *(_EACH if levels.zero is None else _ALIKE)):
+        for factor in shrunk * np.asarray(factors)[:, :, None]:
+            if levels.zero is None:
+                bias, most = mean + factor * ends
+                scale = (most - bias) / levels.top
+            else:
+                scale = factor[0] / (levels.zero - 1)
+                bias = -levels.zero * scale
+            scale = np.where(scale > 0, scale, 1)
+            error = _regressed(values, scale, bias, levels, only_error=True)[0]
+            better = error < best
+            shrunk, found = np.where(better, factor, shrunk), np.where(better, (scale, bias), found)
+            best = np.minimum(error, best)
     return found[0], found[1]
 
 
-def _regressed(values: Floats, scale: Doubles, bias: Doubles, levels: _Levels) -> tuple[Doubles, Doubles, Doubles]:
+def _regressed(
+    values: Floats, scale: Doubles, bias: Doubles, levels: _Levels, *, only_error: bool = False
+) -> tuple[Doubles, Doubles, Doubles]:
     """The squared error of each row with this scale and bias, and then the best scale and bias for the same codes."""
-    sums = np.zeros((5, len(values)))
+    squares, products, error, codes_sum, errors_sum = np.zeros((5, len(values)))
     step, start = scale.astype(np.float32)[:, None], bias.astype(np.float32)[:, None]
     for begin in range(0, values.shape[1], _CHUNK):
         part = values[:, begin : begin + _CHUNK]
-        codes = (part - start) / step
-        np.clip(np.rint(codes, out=codes), 0, levels.top, out=codes)
-        errors = part - (codes * step + start)
-        if levels.zero is not None:
-            codes -= levels.zero
-        for index, (one, other) in enumerate(((codes, codes), (codes, errors), (errors, errors))):
-            sums[index] += np.einsum("ij,ij->i", one, other)
-        sums[3] += codes.sum(axis=1)
-        sums[4] += errors.sum(axis=1)
-    squares, products, error, codes_sum, errors_sum = sums
+        codes = part - start
+        codes *= 1 / step
+        np.rint(codes, out=codes)
+        np.maximum(codes, 0, out=codes)
+        np.minimum(codes, levels.top, out=codes)
+        errors = codes * step
+        errors += start
+        np.subtract(part, errors, out=errors)
+        error += np.einsum("ij,ij->i", errors, errors)
+        if not only_error:
+            codes -= levels.zero or 0
+            squares += np.einsum("ij,ij->i", codes, codes)
+            products += np.einsum("ij,ij->i", codes, errors)
+            codes_sum += codes.sum(axis=1)
+            errors_sum += errors.sum(axis=1)
     if levels.zero is not None:
         scale = scale + np.divide(products, squares, where=squares > 0, out=np.zeros_like(squares))
         return error, scale, -levels.zero * scale

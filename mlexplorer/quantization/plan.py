@@ -10,14 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mlexplorer.errors import QuantizationError
-from mlexplorer.graph import Graph, Node, Weight
-from mlexplorer.model import Model
-from mlexplorer.quantization.scheme import Float16, Scheme
-from mlexplorer.quantization.selection import groups, quantizable, scopes_above
-from mlexplorer.spec.weight_params import Encoded, write
+import numpy as np
 
-Select = Callable[[Weight], bool]
+from mlexplorer.errors import QuantizationError
+from mlexplorer.graph import Node, Weight
+from mlexplorer.model import Model
+from mlexplorer.quantization.linear import Linear
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.rewriting import copy_without
+from mlexplorer.quantization.scheme import Float16, Float32, Scheme
+from mlexplorer.quantization.selection import Select as Select
+from mlexplorer.quantization.selection import Selection, check_kind, groups, quantizable, scopes_above
+from mlexplorer.spec.weight_params import Encoded, write
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,19 +41,33 @@ class Plan:
         object.__setattr__(self, "schemes", MappingProxyType(dict(self.schemes)))
 
     @classmethod
-    def uniform(cls, model: Model, scheme: Scheme, select: Select | None = None) -> Plan:
+    def uniform(cls, model: Model, scheme: Scheme, select: Selection | Select | None = None) -> Plan:
         """One scheme for all weights that coremltools quantizes and that `select` accepts, the default being all.
 
-        `select` gets a `Weight`: `lambda weight: weight.count >= 1000`. 16-bit floats go to all 32-bit floats of a
-        layer of which one weight is selected, since Core ML refuses a layer with both. Raises UnsupportedError for ML
-        Programs and for models without a neural network.
+        `select` is a `Selection`, or a function of a `Weight`: `lambda weight: weight.count >= 1000`. 16-bit floats go
+        to all 32-bit floats of a layer of which one weight is selected, since Core ML refuses a layer with both. Raises
+        UnsupportedError for ML Programs and for models without a neural network.
         """
+        if isinstance(select, Selection):
+            select = select.of(model)
         chosen = [(node, weight) for node, weight in quantizable(model) if select is None or select(weight)]
         keys = {weight.key for _, weight in chosen}
         if isinstance(scheme, Float16):
             nodes = {node.id for node, _ in chosen}
             keys |= {w.key for node, w in quantizable(model) if node.id in nodes and w.kind == "float32"}
         return cls({weight.key: scheme for _, weight in quantizable(model) if weight.key in keys})
+
+    @classmethod
+    def of(cls, model: Model) -> Plan:
+        """What a model already is: the schemes of its weights in fewer bits than 32.
+
+        A file does not tell how levels were chosen: tables of more than two equally spaced entries count as linear,
+        others as those of k-means, and scales as those of the range. Applied to the dequantized model, the plan gives
+        the same values again, but for a rounding, as long as the outermost levels are in use. 32-bit floats are left out, and so are the 8-bit weights that
+        only layers with int8DynamicQuantize have. Raises UnsupportedError as `uniform` does.
+        """
+        check_kind(model)
+        return cls({weight.key: scheme for weight in model.graph.weights if (scheme := _found(weight)) is not None})
 
     def apply(self, model: Model) -> Model:
         """A copy of the model with its weights in the schemes of this plan.
@@ -67,17 +85,27 @@ class Plan:
 
     def _rewrite(self, model: Model, encode: Callable[[Scheme, Node, Weight], Encoded]) -> Model:
         planned = self._planned(model)
-        copy = model.copy()
-        targets = {weight.key: weight for weight in Graph(copy.spec, copy.blobs).weights}
+        spec, twins = copy_without(model.spec, [weight.params for _, weight, _ in planned])
         for node, weight, scheme in planned:
-            write(targets[weight.key].params, encode(scheme, node, weight))
-            for spec in scopes_above(copy.spec, node.scope):
-                spec.specificationVersion = max(spec.specificationVersion, scheme.version)
-        return copy
+            write(twins[id(weight.params)], encode(scheme, node, weight))
+            for scope in scopes_above(spec, node.scope):
+                scope.specificationVersion = max(scope.specificationVersion, scheme.version)
+        return Model(spec, blobs=model.blobs, path=model.path, source=model.source)
 
     def _planned(self, model: Model) -> list[tuple[Node, Weight, Scheme]]:
         allowed = list(quantizable(model))
-        planned = [(node, weight, self.schemes[weight.key]) for node, weight in allowed if weight.key in self.schemes]
+        keys = {weight.key for _, weight in allowed}
+        wider = [
+            (node, weight)
+            for node in model.graph.nodes
+            for weight in node.weights
+            if weight.key not in keys and isinstance(self.schemes.get(weight.key), Float32) and weight.kind != "int8"
+        ]
+        planned = [
+            (node, weight, self.schemes[weight.key])
+            for node, weight in [*allowed, *wider]
+            if weight.key in self.schemes
+        ]
         missing = self.schemes.keys() - {weight.key for _, weight, _ in planned}
         if missing:
             key = min(missing)
@@ -134,11 +162,12 @@ class Plan:
         return "\n".join(lines)
 
 
-def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | None = None) -> Model:
+def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Selection | Select | None = None) -> Model:
     """A copy of the model with its weights in fewer bits; the model itself stays as it is.
 
-    A scheme goes to all weights that coremltools quantizes and that `select`, a function of a `Weight`, accepts; a plan
-    says it for each weight. Raises as `Plan.apply` does.
+    A scheme goes to all weights that coremltools quantizes, biases and normalization vectors included, and that
+    `select`, a `Selection` or a function of a `Weight`, accepts; a plan says it for each weight. Weights that were
+    quantized before are decoded first. Raises as `Plan.apply` does.
     """
     if isinstance(scheme_or_plan, Plan):
         if select is not None:
@@ -147,6 +176,36 @@ def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | No
     if not isinstance(scheme_or_plan, Scheme):
         raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {scheme_or_plan!r}")
     return Plan.uniform(model, scheme_or_plan, select).apply(model)
+
+
+def dequantize(model: Model) -> Model:
+    """A copy of the model with its weights in 32-bit floats, of the values that the quantized ones stand for.
+
+    The values are those of coremltools' dequantization, to the last bit. Layers with int8DynamicQuantize, which Core ML
+    runs in 8 bits, keep their weights. Raises UnsupportedError for ML Programs and for models without a neural network.
+    """
+    return Plan(dict.fromkeys(Plan.of(model).schemes, Float32())).apply(model)
+
+
+def _found(weight: Weight) -> Scheme | None:
+    """The scheme that a weight is stored in."""
+    if weight.kind == "float16":
+        return Float16()
+    if weight.kind == "lookup_table":
+        table = weight.encoded().table
+        assert table is not None
+        spaced = np.linspace(float(table[0]), float(table[-1]), table.size)
+        even = np.allclose(table, spaced, rtol=0, atol=1e-6 * float(np.abs(table).max(initial=0)))
+        return LookupTable(weight.bits, "linear" if even and weight.bits > 1 else "kmeans")
+    if weight.kind != "linear":
+        return None
+    encoded = weight.encoded()
+    scale, bias = encoded.scale, encoded.bias
+    if scale is None:
+        return None
+    one = scale.size == 1 and weight.channel_axis is not None
+    even = weight.bits > 1 and bias is not None and np.array_equal(bias, np.float32(-(1 << weight.bits) / 2) * scale)
+    return Linear(weight.bits, symmetric=even, granularity="per_tensor" if one else "per_channel")
 
 
 def _encoded(scheme: Scheme, node: Node, weight: Weight) -> Encoded:

@@ -139,6 +139,35 @@ class Scheme:
 
 
 @dataclasses.dataclass(frozen=True)
+class Float32(Scheme):
+    """IEEE single precision: what a quantized weight stands for, as it is. Field: floatValue."""
+
+    bits: int = dataclasses.field(default=32, init=False, repr=False)
+
+    name: ClassVar[str] = "float32"
+
+    def __post_init__(self) -> None:
+        """There is nothing to check."""
+
+    @property
+    def label(self) -> str:
+        """A few words for menus and tables."""
+        return "32-bit float"
+
+    @property
+    def version(self) -> int:
+        """The least specificationVersion of a model that holds such weights."""
+        return 1
+
+    def _encode(self, array: Floats, channels: Channels) -> Encoded:
+        return Encoded(32, values=array.reshape(-1))
+
+    def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
+        """Zeros of the same length as the encoding of any weight of this shape has."""
+        return Encoded(32, values=np.zeros(math.prod(shape), np.float32))
+
+
+@dataclasses.dataclass(frozen=True)
 class Float16(Scheme):
     """IEEE half precision, rounded half to even. Values beyond 65,504 raise QuantizationError. Field: float16Value."""
 

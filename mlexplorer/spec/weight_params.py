@@ -124,8 +124,8 @@ class Encoded:
     def decode(self, shape: Sequence[int], channel_axis: int | None = None, *, name: str = "weight") -> Floats:
         """The values as a float32 array of `shape`; `channel_axis` is the axis that scale and bias follow.
 
-        Linear values are code * scale + bias in float64, rounded once, as coremltools has them. Raises ModelError, with `name` in the message,
-        where the file has too few values, or a scale, bias or table of the wrong length.
+        Linear values are code * scale + bias in float64, rounded once, as coremltools has them. Raises ModelError, with
+        `name` in the message, where the file has too few values, or a scale, bias or table of the wrong length.
         """
         shape = tuple(int(n) for n in shape)
         count = math.prod(shape)

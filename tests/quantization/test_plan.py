@@ -13,7 +13,7 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import QuantizationError, UnsupportedError
 from mlexplorer.model import Model
-from mlexplorer.quantization import Float16, Linear, LookupTable, Plan, Scheme, quantize
+from mlexplorer.quantization import Float16, Linear, LookupTable, Plan, Scheme, dequantize, quantize
 
 SAME_BYTES = [
     *((Linear(bits), "linear") for bits in range(1, 9)),
@@ -155,6 +155,94 @@ def test_quantized_weights_are_decoded_and_quantized_anew(network: Any, first: S
         assert (again.kind, again.bits) == ("lookup_table", 3)
         np.testing.assert_array_equal(again.encoded().codes, expected.codes)
         np.testing.assert_array_equal(again.encoded().table, expected.table)
+
+
+def test_a_plan_of_a_model_tells_what_it_already_is(network: Any) -> None:
+    model = mle.load(network)
+    assert Plan.of(model) == Plan({})
+    schemes = (
+        *EVERY_DEPTH,
+        Linear(4, symmetric=True),
+        Linear(3, granularity="per_tensor"),
+        LookupTable(3, "linear"),
+        Float16(),
+    )
+    matrices = [
+        weight.key for weight in model.graph.weights if len(weight.shape) > 1 and weight.channel_axis is not None
+    ]
+    keys = [key for key in matrices if key in Plan.uniform(model, Linear(4)).schemes][: len(schemes)]
+    plan = Plan(dict(zip(keys, schemes, strict=True)))
+    halves = {
+        node.id for node in model.graph.nodes for weight in node.weights if plan.schemes.get(weight.key) == Float16()
+    }
+    plan = Plan({**plan.schemes, **{w.key: Float16() for n in model.graph.nodes if n.id in halves for w in n.weights}})
+    small = plan.apply(model)
+    assert dict(Plan.of(small).schemes) == dict(plan.schemes)
+    again = Plan.of(small).apply(dequantize(small))
+    for key, weight in by_key(small).items():  # a range of decoded levels is off by a rounding
+        np.testing.assert_allclose(by_key(again)[key].array(), weight.array(), rtol=1e-6, atol=1e-6, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    "scheme", [Linear(5), Linear(2, fit="least_squares"), LookupTable(3), Float16()], ids=lambda scheme: scheme.label
+)
+def test_dequantized_weights_are_what_they_stood_for(network: Any, scheme: Scheme) -> None:
+    small = quantize(mle.load(network), scheme)
+    floats = dequantize(small)
+    assert {weight.kind for weight in floats.graph.weights} == {"float32"}
+    for key, weight in by_key(small).items():
+        np.testing.assert_array_equal(by_key(floats)[key].array(), weight.array(), err_msg=key)
+    assert Plan.of(floats) == Plan({})
+    if not isinstance(scheme, Float16):  # coremltools leaves 16-bit floats as they are
+        theirs = by_key(mle.load(by_coremltools(small.spec, 8, "dequantization")))
+        for key, weight in by_key(floats).items():
+            np.testing.assert_array_equal(weight.array(), theirs[key].array(), err_msg=key)
+
+
+def test_layers_of_other_types_are_dequantized_and_8_bit_layers_stay() -> None:
+    model = one_layer([[1, 2], [3, 4]])
+    layers = model.spec.neuralNetwork.layers
+    alpha = layers.add(name="prelu", input=["y"], output=["z"]).activation.PReLU.alpha
+    alpha.float16Value = np.float16([0.5, 0.25]).tobytes()
+    dynamic = layers.add(name="dynamic", input=["z"], output=["out"]).batchedMatmul
+    dynamic.weightMatrixFirstDimension, dynamic.weightMatrixSecondDimension = 2, 3
+    dynamic.int8DynamicQuantize = True
+    dynamic.weights.int8RawValue = bytes(range(6))
+    dynamic.weights.quantization.numberOfBits = 8
+    dynamic.weights.quantization.linearQuantization.scale.append(1)
+    floats = dequantize(Model(model.spec))
+    assert {weight.key: weight.kind for weight in floats.graph.weights} == {
+        "dense:weights": "float32",
+        "prelu:PReLU.alpha": "float32",
+        "dynamic:weights": "int8",
+    }
+    assert by_key(floats)["prelu:PReLU.alpha"].array().tolist() == [0.5, 0.25]
+
+
+def test_fields_of_newer_versions_and_other_models_stay(pipeline: Any) -> None:
+    """Copies are made without the old weights; whatever else there is must be in them."""
+    pipeline.description.metadata.userDefined["made by"] = "me"
+    pipeline.pipeline.names.extend(["first", "second"])
+    stage = pipeline.pipeline.models.add()
+    stage.neuralNetwork.layers.add(name="empty").innerProduct.weights.SetInParent()
+    stage.neuralNetwork.layers.add(name="flag").innerProduct.weights.isUpdatable = True
+    custom = stage.neuralNetwork.layers.add(name="custom").custom
+    custom.parameters["zero"].intValue = 0
+    custom.weights.add().floatValue.extend([1, 2])
+    trees = pipeline.pipeline.models.add().treeEnsembleRegressor.treeEnsemble
+    trees.nodes.add(treeId=3, branchFeatureValue=0.5)
+    unknown = bytes([0xFA, 0xFF, 0x01, 0x02, 0x08, 0x01])  # field 4095: two bytes
+    for message in (pipeline, pipeline.pipeline.models[0].neuralNetwork.layers[0].convolution):
+        message.MergeFromString(unknown)
+    model = mle.load(pipeline)
+    small = quantize(model, Linear(3))
+    back = small.copy()
+    for weight in back.graph.weights:  # put the floats back: everything must then be as it was
+        original = by_key(model)[weight.key]
+        if weight.kind == "linear":
+            weight.params.CopyFrom(original.params)
+    assert back.spec.SerializeToString(deterministic=True) == model.spec.SerializeToString(deterministic=True)
+    assert small.spec.pipeline.models[0].neuralNetwork.layers[0].convolution.weights.rawValue
 
 
 def test_what_is_never_quantized(network: Any) -> None:

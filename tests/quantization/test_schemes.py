@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.quantization import SCHEMES, Float16, Linear, LookupTable, Scheme
+from mlexplorer.quantization import SCHEMES, Float16, Float32, Linear, LookupTable, Scheme
 
 ALL = [
     *(Linear(bits) for bits in range(1, 9)),
     *(LookupTable(bits) for bits in range(1, 9)),
     Linear(8, symmetric=True),
     Linear(3, granularity="per_tensor"),
+    Linear(4, fit="least_squares"),
+    Linear(2, symmetric=True, fit="least_squares"),
     LookupTable(2, method="linear"),
     Float16(),
+    Float32(),
 ]
 
 
@@ -37,9 +40,12 @@ def test_a_scheme_is_a_value(scheme: Scheme) -> None:
 
 
 def test_labels_and_the_registry() -> None:
-    assert dict(SCHEMES.items()) == {"linear": Linear, "lookup_table": LookupTable, "float16": Float16}
+    assert dict(SCHEMES.items()) == {
+        "linear": Linear, "lookup_table": LookupTable, "float16": Float16, "float32": Float32,
+    }  # fmt: skip
     assert Linear(4).label == "linear 4 bit"
     assert Linear(8, symmetric=True, granularity="per_tensor").label == "linear symmetric per tensor 8 bit"
+    assert Linear(3, True, "per_tensor", "least_squares").label == "linear symmetric least squares per tensor 3 bit"
     assert LookupTable(2).label == "lookup table 2 bit"
     assert LookupTable(2, "function", halves).label == "own lookup table 2 bit"
     assert Linear(np.int64(3)) == Linear(3)
@@ -53,12 +59,16 @@ def test_labels_and_the_registry() -> None:
         (lambda: Linear(2.5), "whole number"),  # type: ignore[arg-type]
         (lambda: Linear(1, symmetric=True), "symmetric levels need at least 2 bits"),
         (lambda: Linear(granularity="per_row"), '"per_channel" or "per_tensor", not \'per_row\''),  # type: ignore[arg-type]
+        (lambda: Linear(fit="maximum"), '"range" or "least_squares", not \'maximum\''),  # type: ignore[arg-type]
         (lambda: LookupTable(4, "median"), "one of kmeans, linear, function, not 'median'"),  # type: ignore[arg-type]
         (lambda: LookupTable(4, "function"), "belong together"),
         (lambda: LookupTable(4, function=halves), "belong together"),
         (lambda: LookupTable(4, "function", 3), "callable"),  # type: ignore[arg-type]
         (lambda: LookupTable(4, "function", halves).to_json(), "function=halves.* cannot be stored as JSON"),
-        (lambda: Scheme.from_json({"bits": 4}), "no scheme is called None; there are float16, linear, lookup_table"),
+        (
+            lambda: Scheme.from_json({"bits": 4}),
+            "no scheme is called None; there are float16, float32, linear, lookup_table",
+        ),
         (lambda: Scheme.from_json({"scheme": "linear", "bit": 4}), "'linear' has no bit"),
         (lambda: Linear.from_json({"scheme": "float16"}), "'float16' is the scheme Float16, not Linear"),
     ],
@@ -92,10 +102,56 @@ def test_channels_of_any_magnitude_keep_their_values(magnitude: float, symmetric
         assert np.all(np.abs(decoded - array.astype(np.float64)) <= (reach / levels * 0.5001)[:, None])
 
 
+@pytest.mark.parametrize("granularity", ["per_channel", "per_tensor"])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("source", ["laplace", "gauss", "skewed", "outliers", "offset", "two values", "any magnitude"])
+def test_least_squares_are_never_worse_than_the_range(source: str, symmetric: bool, granularity: Any) -> None:
+    rng = np.random.default_rng(0)
+    drawn = {
+        "laplace": lambda: rng.laplace(size=(9, 700)),
+        "gauss": lambda: rng.normal(size=(9, 700)),
+        "skewed": lambda: rng.exponential(size=(9, 700)) ** 2,
+        "outliers": lambda: rng.normal(size=(9, 700)) * np.where(rng.random((9, 700)) < 0.01, 100, 1),
+        "offset": lambda: rng.normal(1000, 0.1, size=(9, 700)),
+        "two values": lambda: rng.integers(0, 2, (9, 700)) * 3.7 - 0.2,
+        "any magnitude": lambda: rng.laplace(size=(9, 700)) * 10.0 ** np.arange(-36, 36, 8)[:, None],
+    }
+    array = drawn[source]().astype(np.float32)
+    for bits in range(2 if symmetric else 1, 9):
+        errors = []
+        for fit in ("range", "least_squares"):
+            encoded = Linear(bits, symmetric, granularity, fit).encode(array, 0)
+            assert encoded.codes.max() < 1 << bits
+            if symmetric:
+                np.testing.assert_array_equal(encoded.bias, -(2 ** (bits - 1)) * encoded.scale)
+            wide = (array - encoded.decode(array.shape, 0).astype(np.float64)) ** 2
+            errors.append(wide.sum(axis=1 if granularity == "per_channel" else None))
+        # values are rounded to 32-bit floats once more when they are decoded
+        rounding = array.shape[1] * (np.abs(array).max(axis=1).astype(np.float64) * 2e-7) ** 2
+        assert np.all(
+            errors[1] <= errors[0] * (1 + 1e-6) + (rounding if granularity == "per_channel" else rounding.sum())
+        )
+
+
+@pytest.mark.parametrize(("bits", "best"), [(1, 4.40), (2, 9.25), (3, 14.27), (4, 19.38), (5, 24.57)])
+def test_least_squares_reach_the_optimal_uniform_quantizer(bits: int, best: float) -> None:
+    """The signal-to-noise ratios of J. Max, "Quantizing for minimum distortion", 1960, for a Gaussian, in dB."""
+    array = np.random.default_rng(0).normal(size=(2, 100_000)).astype(np.float32)
+
+    def ratio(scheme: Linear) -> float:
+        noise = array - scheme.encode(array, 0).decode(array.shape, 0).astype(np.float64)
+        return float(10 * np.log10(np.mean(np.square(array, dtype=np.float64)) / np.mean(noise**2)))
+
+    assert ratio(Linear(bits, fit="least_squares")) == pytest.approx(best, abs=0.06)
+    if 1 < bits < 5:
+        assert ratio(Linear(bits, fit="least_squares")) > ratio(Linear(bits)) + 3
+        assert ratio(Linear(bits, symmetric=True, fit="least_squares")) > ratio(Linear(bits, symmetric=True)) + 3
+
+
 def test_constant_channels_keep_their_value_exactly() -> None:
     values = np.float32([0.1, -3e-9, 7e20, 0])
     array = np.repeat(values[:, None], 5, axis=1)
-    for scheme in (Linear(1), Linear(8), LookupTable(4), LookupTable(2, "linear")):
+    for scheme in (Linear(1), Linear(8), Linear(4, fit="least_squares"), LookupTable(4), LookupTable(2, "linear")):
         np.testing.assert_array_equal(scheme.encode(values[1:2], 0).decode((1,)), values[1:2])
         if isinstance(scheme, Linear):
             np.testing.assert_array_equal(scheme.encode(array, 0).decode(array.shape, 0), array)
