@@ -68,7 +68,7 @@ def ssim(reference: ArrayLike, other: ArrayLike, data_range: float = 255.0) -> f
         return math.nan
     a, b = a / data_range, b / data_range
     mean_a, mean_b = _windowed(a), _windowed(b)
-    variances = _windowed(a * a) + _windowed(b * b) - mean_a * mean_a - mean_b * mean_b
+    variances = _windowed(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
     covariance = _windowed(a * b) - mean_a * mean_b
     c1, c2 = _K1 * _K1, _K2 * _K2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)

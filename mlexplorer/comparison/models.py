@@ -13,9 +13,8 @@ from mlexplorer.comparison.outputs import (
     InputRow,
     Label,
     check_comparable,
+    class_outputs,
     compare_outputs,
-    is_classification,
-    label_output,
 )
 from mlexplorer.comparison.result import Comparison, aggregate
 from mlexplorer.comparison.sameness import same_but_for_weights
@@ -27,6 +26,7 @@ from mlexplorer.runtime.prediction import Predictor
 from mlexplorer.runtime.resizing import Resize, check_resize
 
 _WATCH_SECONDS = 0.1
+_NAMED = 5
 _TELLING = 0.02
 _QUANTIZED = ("linear", "lookup_table", "int8")
 _RESIZED = {"fill": "cropped to fill", "fit": "padded to fit", "stretch": "stretched"}
@@ -74,7 +74,7 @@ def compare(
     check_comparable(model, other)
     check_resize(resize)
     feeds = Feeds(model, images, inputs, resize)
-    if labels is not None and not label_output(model):
+    if labels is not None and not class_outputs(model):
         raise InputError("labels are for classifiers; this model gives no class")
     classes = [None] * len(feeds) if labels is None else labels_of(feeds.feeds, labels)
     with _named("the model"):
@@ -97,7 +97,7 @@ def compare(
             except InputError as error:
                 if feeds.origin != "pictures":
                     raise InputError(f"{feed.name}: {error}") from error
-                feeds.unreadable[feed.name] = str(error)
+                feeds.unreadable[feed.name] = str(error).removeprefix(f"{feed.given}: ")
                 continue
             check(cancelled)
             with _named(f"{feed.name}: the other model"):
@@ -107,15 +107,16 @@ def compare(
             rows += compare_outputs(model, feed.name, reference, changed, label)
         report("done", len(feeds), len(feeds))
     if not rows:
-        raise InputError(f"no picture could be read: {'; '.join(feeds.unreadable.values())}")
-    features = model.outputs
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(feeds.unreadable.items())[:_NAMED])
+        raise InputError(f"none of {len(feeds)} pictures could be read: {reasons}")
+    told = class_outputs(model)
     return Comparison(
         _title(model, "the model"),
         _title(other, "the other") + (", in half precision" if half_precision else ""),
         (model.size, other.size),
         feeds.origin,
         _RESIZED[resize] if feeds.origin == "pictures" else "",
-        tuple(aggregate(rows, f.name, f.type, classes=is_classification(model, f.name)) for f in features),
+        tuple(aggregate(rows, f.name, f.type, classes=f.name in told) for f in model.outputs),
         tuple(rows),
         feeds.unreadable,
         tuple(feeds.ignored),
@@ -126,11 +127,11 @@ def _check_class(model: Model, name: str, label: Label, outputs: Mapping[str, An
     """Raise InputError where a label is none of the classes, by which no model could ever be right."""
     probabilities = outputs.get(model.spec.description.predictedProbabilitiesName)
     if isinstance(probabilities, dict) and label not in probabilities:
-        some = ", ".join(map(repr, list(probabilities)[:4]))
+        some = ", ".join(map(repr, list(probabilities)[:2]))
         raise InputError(
             f"the label {label!r} of {name} is none of the model's {len(probabilities)} classes ({some}, ...)"
         )
-    given = outputs[label_output(model)]
+    given = outputs[class_outputs(model)[0]]
     if isinstance(given, str | int) and type(given) is not type(label):
         raise InputError(f"the label {label!r} of {name} is no class: the model's are like {given!r}")
 

@@ -73,30 +73,27 @@ def compare_outputs(
 ) -> list[InputRow]:
     """A row for each output of the model; raises InputError where arrays and pictures differ in their shapes."""
     rows = []
+    classes = class_outputs(model)
     for feature in model.outputs:
         try:
-            metrics = _metrics(model, feature, reference[feature.name], changed[feature.name])
+            metrics = _metrics(feature, reference[feature.name], changed[feature.name], feature.name in classes)
         except InputError as error:
             raise InputError(f"output {feature.name!r} of {name}: {error}") from error
-        labelled = label if feature.name == label_output(model) else None
+        labelled = label if feature.name in classes[:1] else None
         rows.append(InputRow(name, feature.name, label=labelled, **metrics))
     return rows
 
 
-def is_classification(model: Model, output: str) -> bool:
-    """Whether an output is a classifier's label or its probabilities."""
-    description = model.spec.description
-    return output in (description.predictedFeatureName, description.predictedProbabilitiesName)
+def class_outputs(model: Model) -> tuple[str, ...]:
+    """A classifier's outputs that tell the class: its label, its probabilities; none for other models.
 
-
-def label_output(model: Model) -> str:
-    """The output by which a classifier is judged: its label, else its probabilities; "" where it has none."""
-    names = [feature.name for feature in model.outputs]
+    Regressors name what they predict in the same field of the description, but it is no class.
+    """
     description = model.spec.description
-    for name in (description.predictedFeatureName, description.predictedProbabilitiesName):
-        if name in names:
-            return str(name)
-    return ""
+    types = {feature.name: feature.type for feature in model.outputs}
+    label, probabilities = str(description.predictedFeatureName), str(description.predictedProbabilitiesName)
+    found = [label] if types.get(label) in ("string", "int64") and "Regressor" not in model.kind else []
+    return (*found, probabilities) if types.get(probabilities) == "dictionary" else tuple(found)
 
 
 def _are_alike(feature: Feature, other: Feature) -> bool:
@@ -109,13 +106,13 @@ def _are_alike(feature: Feature, other: Feature) -> bool:
     return feature.type == "multiArray" or feature.dtype == other.dtype
 
 
-def _metrics(model: Model, feature: Feature, a: Any, b: Any) -> dict[str, Any]:
+def _metrics(feature: Feature, a: Any, b: Any, tells_class: bool) -> dict[str, Any]:
     if isinstance(a, Image.Image):
         return _of_pictures(a, b)
     if isinstance(a, np.ndarray):
         return _of_integers(a, b) if a.dtype.kind in "iub" else _of_arrays(a, b)
     if isinstance(a, dict):
-        return _of_dictionaries(a, b, ranked=is_classification(model, feature.name))
+        return _of_dictionaries(a, b, ranked=tells_class)
     if feature.type == "double":
         return {
             "identical": max_error(a, b) == 0.0,
@@ -125,7 +122,7 @@ def _metrics(model: Model, feature: Feature, a: Any, b: Any) -> dict[str, Any]:
             "changed": b,
         }
     same = bool(a == b)
-    error = float(abs(a - b)) if feature.type == "int64" and not is_classification(model, feature.name) else None
+    error = float(abs(a - b)) if feature.type == "int64" and not tells_class else None
     return {"identical": same, "agrees": same, "max_error": error, "reference": a, "changed": b}
 
 

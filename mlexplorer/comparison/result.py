@@ -20,6 +20,7 @@ _Float = TypeVar("_Float", bound=float)
 
 _NAMED = 5
 """How many files are named in the text; the result has all."""
+_LABEL_LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class OutputRow:
     infinite, are counted in `identical` and left out of the means in dB, which are infinite only where all are. Of
     single numbers, `snr` is that of the numbers of all inputs together. `psnr` of arrays takes the largest absolute
     value of each input's output for the peak, `ssim` its span for the range. `lowest` is the smallest PSNR, else SNR,
-    and `worst` the input that has it (of other types, the largest error or the first disagreement). `max_error` is the
-    largest of all; `equal` is the mean share of equal values of integer arrays.
+    and `worst` the input that has it, or has the largest error where there is neither. `max_error` is the largest of
+    all; `equal` is the mean share of equal values of integer arrays.
 
     For classifiers, `top1` is the share of inputs for which both have the same best class, `top5` that for which the
     model's best is among the other's five best (None for five classes or fewer), `accuracy` and `other_accuracy` the
@@ -144,65 +145,68 @@ class Comparison:
         return pandas.DataFrame(records, columns=kept)
 
     def __repr__(self) -> str:
-        header, body = self._table()
-        lines = [*self._heading(), ""]
-        widths = [max(len(row[index]) for row in (header, *body)) for index in range(len(header))]
-        lines += [
-            "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (header, *body)
+        table = self._table()
+        widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
+        lines = [
+            "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
         ]
-        return "\n".join([*lines, *(f"\n{note}" for note in self._notes())])
+        return "\n".join([*self._heading(), "", *lines, "", *self._notes()]).rstrip()
 
     def _repr_html_(self) -> str:
-        header, body = self._table()
         left = ' style="text-align:left"'
-        title = "".join(f"<th{left}>{escape(cell)}</th>" for cell in header)
-        rows = "".join("<tr>" + "".join(f"<td{left}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-        lines = "<br>".join(map(escape, self._heading()))
-        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes())
-        return f"<div>{lines}<table><thead><tr>{title}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+        title, *rows = (
+            "".join(f"<{tag}{left}>{escape(cell)}</{tag}>" for cell in row)
+            for row, tag in zip(self._table(), ("th", *("td",) * len(self.outputs)), strict=True)
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        heading, notes = ("<br>".join(map(escape, lines)) for lines in (self._heading(), self._notes()))
+        return f"<div>{heading}<table><thead><tr>{title}</tr></thead><tbody>{body}</tbody></table>{notes}</div>"
 
     def _heading(self) -> list[str]:
         share = f", {100 * self.sizes[1] / self.sizes[0]:.1f} % of it" if self.sizes[0] else ""
-        what = {"pictures": "picture", "inputs": "input", "generated": "generated input"}[self.origin]
         how = f", {self.resize}" if self.resize else ""
         return [
             f"{self.model}, {self.sizes[0]:,} bytes",
             f"{self.other}, {self.sizes[1]:,} bytes{share}",
-            f"on {_count(self.inputs, what)}{how}",
+            f"on {_count(self.inputs, _NOUNS[self.origin])}{how}",
         ]
 
-    def _table(self) -> tuple[list[str], list[list[str]]]:
+    def _table(self) -> list[list[str]]:
+        """The cells of the table, its header first; only columns that say something."""
         columns = [
             (title, show)
             for name, title, show in _COLUMNS
             if any(getattr(row, name) not in (None, "") for row in self.outputs)
         ]
-        body = [[row.output, *(show(row) for _, show in columns)] for row in self.outputs]
-        return ["output", *(title for title, _ in columns)], body
+        return [
+            ["output", *(title for title, _ in columns)],
+            *([row.output, *(show(row) for _, show in columns)] for row in self.outputs),
+        ]
 
     def _notes(self) -> list[str]:
         notes = []
         if self.generated:
             notes.append("The inputs are noise: give images or inputs for figures that hold for your data.")
-        if any(row.psnr is not None or row.snr is not None for row in self.outputs):
-            alike = max(row.identical for row in self.outputs)
-            left = f" (without the {alike} whose outputs are identical)" if 0 < alike < self.inputs else ""
-            if self.inputs > 1:
-                notes.append(f"dB and SSIM are means over the {_PLURALS[self.origin]}{left}.")
-        if any(_rates(row) for row in self.outputs):
-            notes.append("In brackets: the counts, and what they say with 95 % confidence (Wilson).")
-        if self.unreadable:
-            reasons = [f"  {name}: {reason}" for name, reason in list(self.unreadable.items())[:_NAMED]]
-            notes.append(
-                "\n".join(
-                    [f"{_count(len(self.unreadable), 'picture')} could not be read:", *reasons, *_more(self.unreadable)]
-                )
-            )
-        if self.ignored:
-            named = ", ".join(self.ignored[:_NAMED])
-            files = _count(len(self.ignored), "file")
-            notes.append(f"{files} left out, no pictures by their names: {named}{''.join(_more(self.ignored))}")
+        averaged = [row for row in self.outputs if row.snr not in (None, math.inf) and row.type != "double"]
+        if averaged and self.inputs > 1:
+            shown = [
+                name
+                for name in ("PSNR", "SNR", "SSIM")
+                if any(getattr(row, name.lower()) is not None for row in averaged)
+            ]
+            alike = max(row.identical for row in averaged)
+            left = f" (dB without those whose outputs are identical: {alike})" if alike else ""
+            means = "is the mean" if len(shown) == 1 else "are means"
+            notes.append(f"{' and '.join(shown)} {means} over the {_NOUNS[self.origin]}s{left}.")
+        if any(rate is not None for row in self.outputs for rate in (row.top1, row.top5, row.agreement)):
+            notes.append("In brackets: what the counts say with 95 % confidence (Wilson's interval).")
+        classes = next((row.output for row in self.outputs if row.top1 is not None), None)
+        changed = [row for row in self.rows if row.output == classes and row.agrees is False]
+        notes += _listed(
+            "best classes differ", [f"{r.input}: {_short(r.reference)} -> {_short(r.changed)}" for r in changed]
+        )
+        notes += _listed("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable.items()])
+        notes += _listed("left out, no pictures by their names", list(self.ignored))
         return notes
 
 
@@ -225,11 +229,11 @@ def aggregate(rows: Sequence[InputRow], output: str, type: str, *, classes: bool
         agreement=None if classes else agreement,
         psnr=_mean_decibels(row.psnr for row in own),
         snr=_pooled_snr(own) if type == "double" else _mean_decibels(row.snr for row in own),
-        lowest=getattr(worst, measure) if worst and measure and type != "double" else None,
+        lowest=getattr(worst, measure) if worst and measure and type != "double" and len(own) > 1 else None,
         ssim=_mean(row.ssim for row in own),
         max_error=max((row.max_error for row in own if row.max_error is not None), default=None),
         equal=_mean(row.equal for row in own),
-        worst=worst.input if worst else "",
+        worst=worst.input if worst and len(own) > 1 else "",
     )
 
 
@@ -242,7 +246,7 @@ def _worst(rows: Sequence[InputRow], measure: str | None) -> InputRow | None:
         return min(differing, key=lambda row: getattr(row, measure))
     if differing[0].max_error is not None:
         return max(differing, key=lambda row: row.max_error or 0.0)
-    return differing[0]
+    return None
 
 
 def _pooled_snr(rows: Sequence[InputRow]) -> float:
@@ -283,28 +287,34 @@ def _record(row: OutputRow | InputRow) -> dict[str, Any]:
     return record
 
 
-def _rates(row: OutputRow) -> list[Rate]:
-    return [rate for rate in (row.top1, row.top5, row.accuracy, row.agreement) if rate is not None]
-
-
 def _decibels(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} dB"
+    if value is None:
+        return ""
+    return "identical" if value == math.inf else f"{value:.2f} dB"
 
 
-def _shown_rate(rate: Rate | None) -> str:
-    return "" if rate is None else str(rate)
+def _rate_text(rate: Rate | None) -> str:
+    if rate is None:
+        return ""
+    low, high = (100 * bound for bound in rate.interval)
+    return f"{100 * float(rate):.1f} % ({low:.1f}..{high:.1f})"
 
 
 def _worst_text(row: OutputRow) -> str:
-    return f"{row.worst}{f' ({_decibels(row.lowest)})' if row.lowest is not None and row.inputs > 1 else ''}"
+    return f"{row.worst} ({_decibels(row.lowest)})" if row.lowest is not None else row.worst
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 3]}..."
 
 
 _COLUMNS: tuple[tuple[str, str, Callable[[OutputRow], str]], ...] = (
-    ("top1", "Top-1 agreement", lambda row: _shown_rate(row.top1)),
-    ("top5", "Top-5 agreement", lambda row: _shown_rate(row.top5)),
-    ("accuracy", "accuracy", lambda row: _shown_rate(row.accuracy)),
-    ("other_accuracy", "the other's accuracy", lambda row: _shown_rate(row.other_accuracy)),
-    ("agreement", "agreement", lambda row: _shown_rate(row.agreement)),
+    ("top1", "Top-1 agreement", lambda row: _rate_text(row.top1)),
+    ("top5", "Top-5 agreement", lambda row: _rate_text(row.top5)),
+    ("accuracy", "accuracy", lambda row: _rate_text(row.accuracy)),
+    ("other_accuracy", "the other's accuracy", lambda row: _rate_text(row.other_accuracy)),
+    ("agreement", "agreement", lambda row: _rate_text(row.agreement)),
     ("psnr", "PSNR", lambda row: _decibels(row.psnr)),
     ("snr", "SNR", lambda row: _decibels(row.snr)),
     ("ssim", "SSIM", lambda row: "" if row.ssim is None else f"{row.ssim:.4f}"),
@@ -312,12 +322,16 @@ _COLUMNS: tuple[tuple[str, str, Callable[[OutputRow], str]], ...] = (
     ("equal", "equal values", lambda row: "" if row.equal is None else f"{100 * row.equal:.2f} %"),
     ("worst", "worst", _worst_text),
 )
-_PLURALS = {"pictures": "pictures", "inputs": "inputs", "generated": "generated inputs"}
+_NOUNS = {"pictures": "picture", "inputs": "input", "generated": "generated input"}
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _more(items: Any) -> list[str]:
-    return [f"  and {len(items) - _NAMED} more"] if len(items) > _NAMED else []
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    """A line with how many there are, and lines with the first of them."""
+    if not items:
+        return []
+    more = [f"  and {len(items) - _NAMED} more"] if len(items) > _NAMED else []
+    return [f"{title}: {len(items)}", *(f"  {item}" for item in items[:_NAMED]), *more]
