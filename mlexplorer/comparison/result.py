@@ -197,7 +197,7 @@ class Comparison:
             alike = max(row.identical for row in averaged)
             left = f" (dB without those whose outputs are identical: {alike})" if alike else ""
             means = "is the mean" if len(shown) == 1 else "are means"
-            notes.append(f"{' and '.join(shown)} {means} over the {_NOUNS[self.origin]}s{left}.")
+            notes.append(f"{_joined(shown)} {means} over the {_NOUNS[self.origin]}s{left}.")
         if any(rate is not None for row in self.outputs for rate in (row.top1, row.top5, row.agreement)):
             notes.append("In brackets: what the counts say with 95 % confidence (Wilson's interval).")
         classes = next((row.output for row in self.outputs if row.top1 is not None), None)
@@ -323,6 +323,11 @@ _COLUMNS: tuple[tuple[str, str, Callable[[OutputRow], str]], ...] = (
     ("worst", "worst", _worst_text),
 )
 _NOUNS = {"pictures": "picture", "inputs": "input", "generated": "generated input"}
+
+
+def _joined(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count(number: int, noun: str) -> str:
