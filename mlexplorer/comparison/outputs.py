@@ -27,9 +27,10 @@ class InputRow:
     """One output of both models for one input; None is what the output's type does not have.
 
     `psnr` and `snr` are in dB. `equal` is the share of an integer array's values that are equal. `agrees` is whether
-    both give the same label, text, number, list or best class, `in_top5` whether the model's best class is among the
-    other's five best, `label` the class that the user gave. `reference` and `changed` are what the model and the other
-    gave: labels, numbers and texts.
+    both give the same label, text, whole number, list, dictionary or best class; it is False, and `reference` and
+    `changed` are the shapes, where arrays have different numbers of rows, as detectors' do. `in_top5` is whether the
+    model's best class is among the other's five best, `label` the class that the user gave. `reference` and `changed`
+    are what the model and the other gave: labels, numbers and texts.
     """
 
     input: str
@@ -110,6 +111,10 @@ def _metrics(feature: Feature, a: Any, b: Any, tells_class: bool) -> dict[str, A
     if isinstance(a, Image.Image):
         return _of_pictures(a, b)
     if isinstance(a, np.ndarray):
+        if _differ_in_count(feature, a, b):
+            return {"identical": False, "agrees": False, "reference": list(a.shape), "changed": list(b.shape)}
+        if not a.size and a.shape == b.shape:
+            return {"identical": True}
         return _of_integers(a, b) if a.dtype.kind in "iub" else _of_arrays(a, b)
     if isinstance(a, dict):
         return _of_dictionaries(a, b, ranked=tells_class)
@@ -124,6 +129,12 @@ def _metrics(feature: Feature, a: Any, b: Any, tells_class: bool) -> dict[str, A
     same = bool(a == b)
     error = float(abs(a - b)) if feature.type == "int64" and not tells_class else None
     return {"identical": same, "agrees": same, "max_error": error, "reference": a, "changed": b}
+
+
+def _differ_in_count(feature: Feature, a: Array, b: Array) -> bool:
+    """Whether one has more rows than the other where their number may vary, as that of a detector's boxes does."""
+    fixed = feature.shape and not feature.flexible and math.prod(feature.shape) == a.size
+    return not fixed and a.ndim == b.ndim >= 2 and a.shape[1:] == b.shape[1:] and a.shape[0] != b.shape[0]
 
 
 def _of_pictures(a: Image.Image, b: Image.Image) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class OutputRow:
     For classifiers, `top1` is the share of inputs for which both have the same best class, `top5` that for which the
     model's best is among the other's five best (None for five classes or fewer), `accuracy` and `other_accuracy` the
     shares in which they give the class that the labels say. `agreement` is the share of inputs for which texts, whole
-    numbers, lists and dictionaries are the same. Each share has its 95 % confidence interval.
+    numbers, lists and dictionaries are the same, or, where an array's number of rows varies, as that of a detector's
+    boxes does, those numbers; inputs for which they differ are in no other figure. Each share has its 95 % confidence
+    interval.
     """
 
     output: str
@@ -200,11 +202,15 @@ class Comparison:
             notes.append(f"{_joined(shown)} {means} over the {_NOUNS[self.origin]}s{left}.")
         if any(rate is not None for row in self.outputs for rate in (row.top1, row.top5, row.agreement)):
             notes.append("In brackets: what the counts say with 95 % confidence (Wilson's interval).")
-        classes = next((row.output for row in self.outputs if row.top1 is not None), None)
-        changed = [row for row in self.rows if row.output == classes and row.agrees is False]
-        notes += _listed(
-            "best classes differ", [f"{r.input}: {_short(r.reference)} -> {_short(r.changed)}" for r in changed]
-        )
+        classes = [row.output for row in self.outputs if row.top1 is not None]
+        for output in [row.output for row in self.outputs if row.output not in classes[1:]]:
+            changed = [row for row in self.rows if row.output == output and row.agrees is False]
+            items = [
+                f"{row.input}: {_short(row.reference)} -> {_short(row.changed)}"
+                for row in changed
+                if row.reference is not None
+            ]
+            notes += _listed("best classes differ" if output in classes else f"{output} differs", items)
         notes += _listed("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable.items()])
         notes += _listed("left out, no pictures by their names", list(self.ignored))
         return notes
@@ -214,7 +220,7 @@ def aggregate(rows: Sequence[InputRow], output: str, type: str, *, classes: bool
     """The row of one output from its rows of all inputs; `classes` says whether it is a classifier's."""
     own = [row for row in rows if row.output == output]
     labelled = [row for row in own if row.label is not None]
-    agreement = _rate(row.agrees for row in own)
+    agreement = _agreement(own, type)
     measure = next((name for name in ("psnr", "snr") if any(getattr(row, name) is not None for row in own)), None)
     worst = _worst(own, measure)
     return OutputRow(
@@ -237,9 +243,15 @@ def aggregate(rows: Sequence[InputRow], output: str, type: str, *, classes: bool
     )
 
 
+def _agreement(rows: Sequence[InputRow], type: str) -> Rate | None:
+    if type == "multiArray" and any(row.agrees is False for row in rows):
+        return Rate.of(row.agrees is None for row in rows)
+    return _rate(row.agrees for row in rows)
+
+
 def _worst(rows: Sequence[InputRow], measure: str | None) -> InputRow | None:
     """The input whose outputs differ most; None where none differ."""
-    differing = [row for row in rows if not row.identical]
+    differing = [row for row in rows if not row.identical and (measure is None or getattr(row, measure) is not None)]
     if not differing:
         return None
     if measure == "psnr" or (measure == "snr" and not isinstance(differing[0].reference, float)):
