@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -43,7 +46,8 @@ RUNNERS: dict[str, Callable[[Model, Settings], Runner]] = {}
 """Model type, as the format names it, to what makes a runner for such a model."""
 
 _Factory = Callable[[Model, Settings], Runner]
-_Function = Callable[[Model], Callable[[Values], Values]]
+_Evaluate = Callable[[Values], Values]
+_Function = Callable[[Model], _Evaluate]
 
 
 def runs(*kinds: str) -> Callable[[Any], Any]:
@@ -65,7 +69,7 @@ def evaluates(*kinds: str) -> Callable[[_Function], _Function]:
 
     def register(function: _Function) -> _Function:
         def factory(model: Model, settings: Settings) -> Runner:
-            return FunctionRunner(function, model)
+            return FunctionRunner(_READ.get(function), model)
 
         RUNNERS.update(dict.fromkeys(kinds, factory))
         return function
@@ -81,6 +85,37 @@ def make_runner(model: Model, settings: Settings) -> Runner:
             f"a model of type {model.kind} cannot be run; neural networks, pipelines and the classic model types can"
         )
     return factory(model, settings)
+
+
+class _Read:
+    """What was read of the last few specifications: `predict` in a loop does not read a forest for every row."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._evaluations: OrderedDict[tuple[_Function, bytes], _Evaluate] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, function: _Function) -> _Function:
+        """The function of a model, which answers from an earlier call with an equal specification where it can."""
+
+        def read(model: Model) -> _Evaluate:
+            content = model.spec.SerializeToString(deterministic=True)
+            key = function, hashlib.blake2b(content, digest_size=16).digest()
+            with self._lock:
+                found = self._evaluations.get(key)
+            if found is None:
+                found = function(model.copy())
+            with self._lock:
+                self._evaluations[key] = found
+                self._evaluations.move_to_end(key)
+                while len(self._evaluations) > self._most:
+                    self._evaluations.popitem(last=False)
+            return found
+
+        return read
+
+
+_READ = _Read(8)
 
 
 class FunctionRunner:

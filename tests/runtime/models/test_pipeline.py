@@ -120,3 +120,16 @@ def test_errors_say_which_stage_they_come_from() -> None:
     empty.pipeline.SetInParent()
     with pytest.raises(ModelError, match="the pipeline has no models"):
         mle.Predictor(mle.load(empty))
+
+
+def test_a_changed_specification_is_read_anew() -> None:
+    model = spec.Model(specificationVersion=4)
+    model.scaler.scaleValue.append(2.0)
+    for features in (model.description.input, model.description.output):
+        array = features.add(name="x").type.multiArrayType
+        array.dataType = 65600
+        array.shape.append(3)
+    loaded = mle.load(model)
+    for scale in (2.0, 3.0, 2.0):
+        loaded.spec.scaler.scaleValue[0] = scale
+        np.testing.assert_array_equal(mle.predict(loaded, {"x": np.arange(3.0)})["x"], scale * np.arange(3.0))
