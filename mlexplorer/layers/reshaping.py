@@ -83,11 +83,16 @@ def permute(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
 
 @lowers("transpose")
 def transpose(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
-    """The axes in another order (TransposeLayerParams; ONNX Transpose)."""
-    axes = [int(axis) for axis in layer.params.axes]
-    if sorted(axes) != list(range(len(x[0].shape))):
-        raise ModelError(f"axes is {axes}; it must be a permutation of the axes of an input of {list(x[0].shape)}")
-    return build.transpose(x[0], axes)
+    """The axes in another order (TransposeLayerParams; ONNX Transpose).
+
+    Leading axes of length 1 beyond those that `axes` names vanish: coremltools writes [1, 2, 0] behind a picture
+    [1, C, H, W] where the network takes [H, W, C], and its tests expect that.
+    """
+    axes, shape = [int(axis) for axis in layer.params.axes], x[0].shape
+    surplus = len(shape) - len(axes)
+    if not axes or surplus < 0 or sorted(axes) != list(range(len(axes))) or any(n != 1 for n in shape[:surplus]):
+        raise ModelError(f"axes is {axes}; it must be a permutation of the axes of an input of {list(shape)}")
+    return build.transpose(build.reshape(x[0], shape[surplus:]) if surplus else x[0], axes)
 
 
 @lowers("squeeze")

@@ -59,8 +59,11 @@ def test_permute_numbers_sequence_channels_height_width() -> None:
 def test_transpose() -> None:
     x = normal(2, 3, 4, 5, 6)
     check_layer("transpose", {"axes": [3, 1, 4, 0, 2]}, [x], x.transpose(3, 1, 4, 0, 2))
-    with pytest.raises(ModelError, match="permutation"):
-        run_layer("transpose", {"axes": [0, 1, 2]}, [x])
+    picture = normal(1, 3, 4, 5)
+    check_layer("transpose", {"axes": [1, 2, 0]}, [picture], picture[0].transpose(1, 2, 0))
+    for axes, y in (([0, 1, 2], x), ([0, 1, 2, 4, 4], x), ([], np.ones((1, 1), np.float32)), ([0, 1, 2, 3, 4, 5], x)):
+        with pytest.raises(ModelError, match=r"'layer' \(transpose\).*permutation"):
+            run_layer("transpose", {"axes": axes}, [y])
 
 
 @pytest.mark.parametrize(
