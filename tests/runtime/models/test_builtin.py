@@ -13,6 +13,7 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import UnsupportedError
 from mlexplorer.runtime.model_type import RUNNERS
+from mlexplorer.runtime.models.builtin import refuse
 from tests.checks import fill
 
 SYSTEM = "the computation is part of Apple's systems"
@@ -122,11 +123,8 @@ def test_a_refusal_states_the_facts_and_so_does_the_representation(
 
 def test_every_type_of_model_is_run_or_refused_with_facts() -> None:
     kinds = {field.name for field in spec.Model.DESCRIPTOR.oneofs_by_name["Type"].fields}
-    refused = {row[0] for row in REFUSALS}
-    for kind in ("supportVectorClassifier", "nonMaximumSuppression", "customModel", "classConfidenceThresholding"):
-        assert kind in kinds - refused
-    assert refused < kinds
-    assert {"unknown", *refused} <= set(RUNNERS)
+    assert {*kinds, "unknown"} == set(RUNNERS)
+    assert {kind for kind, runner in RUNNERS.items() if runner is refuse} == {"unknown", *(row[0] for row in REFUSALS)}
 
 
 def test_a_type_that_is_newer_and_one_that_is_not_set() -> None:

@@ -125,6 +125,7 @@ def test_the_class_is_made_once_and_its_state_lives_on() -> None:
     feeds = {"x": 1.0}
     assert [result["y"] for result in predictor.predict([feeds, feeds])] == [1, 2]
     assert predictor.rebind(model.copy()).predict(feeds) == {"y": 3}
+    assert predictor.predict(feeds, outputs=["x", "y"]) == {"x": 1.0, "y": 4}
     assert (Counter.made, feeds) == (1, {"x": 1.0})
 
 
