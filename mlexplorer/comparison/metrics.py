@@ -25,8 +25,7 @@ def psnr(reference: ArrayLike, other: ArrayLike, peak: float = 255.0) -> float:
     around. Values that are no numbers, or infinite, in the same places of both count as equal; elsewhere they make the
     ratio minus infinity. Raises InputError where the shapes differ.
     """
-    a, b = _pair(reference, other)
-    return _ratio(peak * peak, _mean_square(_differences(a, b)))
+    return decibels(peak * peak, mean_squared_error(reference, other))
 
 
 def snr(reference: ArrayLike, other: ArrayLike) -> float:
@@ -35,8 +34,35 @@ def snr(reference: ArrayLike, other: ArrayLike) -> float:
     Takes arrays of one shape and computes in float64. Values that are not finite are treated as in `psnr`. Raises
     InputError where the shapes differ.
     """
+    return decibels(power(reference), mean_squared_error(reference, other))
+
+
+def mean_squared_error(reference: ArrayLike, other: ArrayLike) -> float:
+    """The mean of the squared differences; values that are not finite are treated as in `psnr`.
+
+    Computed in float64. Raises InputError where the shapes differ.
+    """
     a, b = _pair(reference, other)
-    return _ratio(_mean_square(np.where(np.isfinite(a), a, 0.0)), _mean_square(_differences(a, b)))
+    return _mean_square(_differences(a, b))
+
+
+def power(values: ArrayLike) -> float:
+    """The mean of the squared values, those that are not finite taken for 0; computed in float64.
+
+    Raises InputError where there are none.
+    """
+    array, _ = _pair(values, values)
+    return _mean_square(np.where(np.isfinite(array), array, 0.0))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two powers in dB: 10 log10(signal / noise).
+
+    Infinite where there is no noise; minus infinity where there is no signal, or the noise is not finite.
+    """
+    if noise == 0.0:
+        return math.inf
+    return 10.0 * math.log10(signal / noise) if signal > 0.0 and math.isfinite(noise) else -math.inf
 
 
 def max_error(reference: ArrayLike, other: ArrayLike) -> float:
@@ -108,9 +134,3 @@ def _differences(a: Array, b: Array) -> Array:
 def _mean_square(values: Array) -> float:
     with np.errstate(over="ignore"):
         return float(np.mean(np.square(values)))
-
-
-def _ratio(signal: float, noise: float) -> float:
-    if noise == 0.0:
-        return math.inf
-    return 10.0 * math.log10(signal / noise) if signal > 0.0 and math.isfinite(noise) else -math.inf

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlexplorer.comparison.metrics import WINDOW, max_error, psnr, snr, ssim
+from mlexplorer.comparison.metrics import WINDOW, decibels, max_error, mean_squared_error, power, ssim
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 
@@ -26,11 +26,12 @@ _COLORS = {"BGR": "RGB"}
 class InputRow:
     """One output of both models for one input; None is what the output's type does not have.
 
-    `psnr` and `snr` are in dB. `equal` is the share of an integer array's values that are equal. `agrees` is whether
-    both give the same label, text, whole number, list, dictionary or best class; it is False, and `reference` and
-    `changed` are the shapes, where arrays have different numbers of rows, as detectors' do. `in_top5` is whether the
-    model's best class is among the other's five best, `label` the class that the user gave. `reference` and `changed`
-    are what the model and the other gave: labels, numbers and texts.
+    `psnr` and `snr` are in dB; `power` is the mean square of the model's values, `noise` that of the differences,
+    `peak` what `psnr` compares with. `equal` is the share of an integer array's values that are equal. `agrees` is
+    whether both give the same label, text, whole number, list, dictionary or best class; it is False, and `reference`
+    and `changed` are the shapes, where arrays have different numbers of rows, as detectors' do. `in_top5` is whether
+    the model's best class is among the other's five best, `label` the class that the user gave. `reference` and
+    `changed` are what the model and the other gave: labels, numbers and texts.
     """
 
     input: str
@@ -40,6 +41,9 @@ class InputRow:
     snr: float | None = None
     ssim: float | None = None
     max_error: float | None = None
+    power: float | None = None
+    noise: float | None = None
+    peak: float | None = None
     equal: float | None = None
     agrees: bool | None = None
     in_top5: bool | None = None
@@ -119,13 +123,7 @@ def _metrics(feature: Feature, a: Any, b: Any, tells_class: bool) -> dict[str, A
     if isinstance(a, dict):
         return _of_dictionaries(a, b, ranked=tells_class)
     if feature.type == "double":
-        return {
-            "identical": max_error(a, b) == 0.0,
-            "snr": snr(a, b),
-            "max_error": max_error(a, b),
-            "reference": a,
-            "changed": b,
-        }
+        return {**_of_numbers(a, b), "reference": a, "changed": b}
     same = bool(a == b)
     error = float(abs(a - b)) if feature.type == "int64" and not tells_class else None
     return {"identical": same, "agrees": same, "max_error": error, "reference": a, "changed": b}
@@ -141,33 +139,31 @@ def _of_pictures(a: Image.Image, b: Image.Image) -> dict[str, Any]:
     if a.mode == "F":  # GRAYSCALE_FLOAT16, whose values have no agreed range
         return _of_arrays(np.asarray(a), np.asarray(b))
     first, second = np.asarray(a), np.asarray(b)
-    error = max_error(first, second)
     similar = ssim(first, second) if min(first.shape[:2]) >= WINDOW else None
-    return {
-        "identical": error == 0.0,
-        "psnr": psnr(first, second),
-        "snr": snr(first, second),
-        "ssim": similar,
-        "max_error": error,
-    }
+    return {**_of_numbers(first, second, peak=255.0), "ssim": similar}
 
 
 def _of_arrays(a: Array, b: Array) -> dict[str, Any]:
     """The metrics of float arrays: the peak is their largest absolute value, their range from smallest to largest."""
-    error = max_error(a, b)
     finite = a[np.isfinite(a)].astype(np.float64)
-    peak = float(np.abs(finite).max()) if finite.size else 0.0
+    metrics = _of_numbers(a, b, peak=float(np.abs(finite).max()) if finite.size else 0.0)
     span = float(np.ptp(finite)) if finite.size else 0.0
-    similar = None
     if a.ndim >= 2 and min(a.shape[-2:]) >= WINDOW and span > 0.0:
         planes = zip(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]), strict=True)
-        similar = float(np.mean([ssim(plane, other, span) for plane, other in planes]))
+        metrics["ssim"] = float(np.mean([ssim(plane, other, span) for plane, other in planes]))
+    return metrics
+
+
+def _of_numbers(a: Any, b: Any, peak: float | None = None) -> dict[str, Any]:
+    error, noise, signal = max_error(a, b), mean_squared_error(a, b), power(a)
     return {
         "identical": error == 0.0,
-        "psnr": psnr(a, b, peak),
-        "snr": snr(a, b),
-        "ssim": similar,
+        "psnr": None if peak is None else decibels(peak * peak, noise),
+        "snr": decibels(signal, noise),
         "max_error": error,
+        "power": signal,
+        "noise": noise,
+        "peak": peak,
     }
 
 
@@ -186,8 +182,8 @@ def _of_dictionaries(a: dict[Any, float], b: dict[Any, float], *, ranked: bool) 
     first, second = ([values.get(key, 0.0) for key in keys] for values in (a, b))
     if not keys:
         return {"identical": True, "agrees": True, "max_error": 0.0}
-    error = max_error(first, second)
-    metrics = {"identical": a.keys() == b.keys() and error == 0.0, "snr": snr(first, second), "max_error": error}
+    metrics = _of_numbers(first, second)
+    metrics["identical"] = metrics["identical"] and a.keys() == b.keys()
     if not ranked:
         return {**metrics, "agrees": a == b}
     if not a or not b:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mlexplorer.comparison.feeds import Origin
-from mlexplorer.comparison.metrics import snr
+from mlexplorer.comparison.metrics import decibels
 from mlexplorer.comparison.outputs import InputRow
 from mlexplorer.comparison.rate import Rate
 from mlexplorer.errors import MissingDependencyError
@@ -27,12 +27,15 @@ _LABEL_LENGTH = 32
 class OutputRow:
     """One output of both models over all inputs; None is what the output's type does not have.
 
-    `psnr`, `snr` (dB) and `ssim` are the means of the inputs' values; inputs with identical outputs, whose ratios are
-    infinite, are counted in `identical` and left out of the means in dB, which are infinite only where all are. Of
-    single numbers, `snr` is that of the numbers of all inputs together. `psnr` of arrays takes the largest absolute
-    value of each input's output for the peak, `ssim` its span for the range. `lowest` is the smallest PSNR, else SNR,
-    and `worst` the input that has it, or has the largest error where there is neither. `max_error` is the largest of
-    all; `equal` is the mean share of equal values of integer arrays.
+    Of pictures, `psnr`, `snr` (both in dB) and `ssim` are the means of the inputs' values; pictures that are identical,
+    whose ratios are infinite, are counted in `identical` and left out of the means in dB, which are infinite only where
+    all are. Of arrays, dictionaries and numbers, the ratios are those of all inputs together: the mean square of the
+    model's values, or the square of the largest, over the mean square of the differences; `ssim` is the mean. `psnr` of
+    arrays takes the largest absolute value for the peak, `ssim` each input's span for the range.
+
+    `lowest` is the smallest PSNR, else SNR, of an input, and `worst` the input that has it, or has the largest error
+    where there is neither. `max_error` is the largest of all; `equal` is the mean share of equal values of integer
+    arrays.
 
     For classifiers, `top1` is the share of inputs for which both have the same best class, `top5` that for which the
     model's best is among the other's five best (None for five classes or fewer), `accuracy` and `other_accuracy` the
@@ -189,17 +192,8 @@ class Comparison:
         notes = []
         if self.generated:
             notes.append("The inputs are noise: give images or inputs for figures that hold for your data.")
-        averaged = [row for row in self.outputs if row.snr not in (None, math.inf) and row.type != "double"]
-        if averaged and self.inputs > 1:
-            shown = [
-                name
-                for name in ("PSNR", "SNR", "SSIM")
-                if any(getattr(row, name.lower()) is not None for row in averaged)
-            ]
-            alike = max(row.identical for row in averaged)
-            left = f" (dB without those whose outputs are identical: {alike})" if alike else ""
-            means = "is the mean" if len(shown) == 1 else "are means"
-            notes.append(f"{_joined(shown)} {means} over the {_NOUNS[self.origin]}s{left}.")
+        if self.inputs > 1:
+            notes += self._averages()
         if any(rate is not None for row in self.outputs for rate in (row.top1, row.top5, row.agreement)):
             notes.append("In brackets: what the counts say with 95 % confidence (Wilson's interval).")
         classes = [row.output for row in self.outputs if row.top1 is not None]
@@ -213,6 +207,21 @@ class Comparison:
             notes += _listed("best classes differ" if output in classes else f"{output} differs", items)
         notes += _listed("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable.items()])
         notes += _listed("left out, no pictures by their names", list(self.ignored))
+        return notes
+
+    def _averages(self) -> list[str]:
+        """How the figures of several inputs became one."""
+        notes = []
+        finite = [row for row in self.outputs if row.snr not in (None, math.inf)]
+        pictures, others = ([row for row in finite if (row.type == "image") == wanted] for wanted in (True, False))
+        if pictures:
+            alike = max(row.identical for row in pictures)
+            left = f" (dB without those that are identical: {alike})" if alike else ""
+            notes.append(f"{_shown(pictures)} of pictures: the mean over the {_NOUNS[self.origin]}s{left}.")
+        if others:
+            mean = "; SSIM: the mean" if any(row.ssim is not None for row in others) else ""
+            which = "other outputs" if pictures else "outputs"
+            notes.append(f"{_shown(others)} of {which}: of all {_NOUNS[self.origin]}s together{mean}.")
         return notes
 
 
@@ -233,9 +242,9 @@ def aggregate(rows: Sequence[InputRow], output: str, type: str, *, classes: bool
         accuracy=_rate(row.reference == row.label for row in labelled),
         other_accuracy=_rate(row.changed == row.label for row in labelled),
         agreement=None if classes else agreement,
-        psnr=_mean_decibels(row.psnr for row in own),
-        snr=_pooled_snr(own) if type == "double" else _mean_decibels(row.snr for row in own),
-        lowest=getattr(worst, measure) if worst and measure and type != "double" and len(own) > 1 else None,
+        psnr=_mean_decibels(row.psnr for row in own) if type == "image" else _joint_decibels(own, "peak"),
+        snr=_mean_decibels(row.snr for row in own) if type == "image" else _joint_decibels(own, "power"),
+        lowest=getattr(worst, measure) if worst and measure and len(own) > 1 else None,
         ssim=_mean(row.ssim for row in own),
         max_error=max((row.max_error for row in own if row.max_error is not None), default=None),
         equal=_mean(row.equal for row in own),
@@ -254,15 +263,21 @@ def _worst(rows: Sequence[InputRow], measure: str | None) -> InputRow | None:
     differing = [row for row in rows if not row.identical and (measure is None or getattr(row, measure) is not None)]
     if not differing:
         return None
-    if measure == "psnr" or (measure == "snr" and not isinstance(differing[0].reference, float)):
+    if measure:
         return min(differing, key=lambda row: getattr(row, measure))
     if differing[0].max_error is not None:
         return max(differing, key=lambda row: row.max_error or 0.0)
     return None
 
 
-def _pooled_snr(rows: Sequence[InputRow]) -> float:
-    return snr([row.reference for row in rows], [row.changed for row in rows])
+def _joint_decibels(rows: Sequence[InputRow], signal: str) -> float | None:
+    """The ratio of all inputs together: their mean power, or their largest peak's, over their mean noise."""
+    own = [row for row in rows if row.noise is not None and getattr(row, signal) is not None]
+    if not own:
+        return None
+    values = [getattr(row, signal) for row in own]
+    top = max(values) ** 2 if signal == "peak" else float(np.mean(values))
+    return decibels(top, float(np.mean([row.noise for row in own])))
 
 
 def _mean_decibels(values: Iterable[float | None]) -> float | None:
@@ -337,9 +352,9 @@ _COLUMNS: tuple[tuple[str, str, Callable[[OutputRow], str]], ...] = (
 _NOUNS = {"pictures": "picture", "inputs": "input", "generated": "generated input"}
 
 
-def _joined(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+def _shown(rows: Sequence[OutputRow]) -> str:
+    names = ["PSNR"] * any(row.psnr is not None for row in rows) + ["SNR"]
+    return ", ".join(names + ["SSIM"] * any(row.ssim is not None and row.type == "image" for row in rows))
 
 
 def _count(number: int, noun: str) -> str:

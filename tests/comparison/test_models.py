@@ -94,16 +94,27 @@ def test_each_picture_costs_two_runs_and_identical_models_are_identical(monkeypa
     assert row.ssim == pytest.approx(1.0)
 
 
-def test_identical_outputs_are_counted_and_left_out_of_means_in_decibels() -> None:
+def test_identical_pictures_are_counted_and_left_out_of_means_in_decibels() -> None:
+    model, other = painter(sizes="fixed"), quantized(painter(sizes="fixed"), 6)
+    black = np.zeros((32, 48, 3), np.uint8)
+    bias = other.spec.neuralNetwork.layers[0].convolution.bias
+    bias.CopyFrom(model.spec.neuralNetwork.layers[0].convolution.bias)
+    found = mle.compare(model, other, [black, photo()])
+    alone = mle.compare(model, other, photo())
+    assert (found.outputs[0].identical, found.psnr, found.snr) == (1, alone.psnr, alone.snr)
+    assert "SSIM of pictures: the mean over the pictures (dB without those that are identical: 1)" in repr(found)
+
+
+def test_ratios_of_arrays_are_those_of_all_inputs_together() -> None:
     model = one_layer_model("activation", {"linear": {"alpha": 1.0, "beta": 0.0}}, [(3,)])
     other = one_layer_model("activation", {"linear": {"alpha": 0.5, "beta": 0.0}}, [(3,)])
-    inputs = [np.zeros(3), np.array([1.0, -2.0, 2.0])]
-    found = mle.compare(model, other, inputs=inputs)
-    row = found.outputs[0]
-    assert (row.identical, row.inputs, row.max_error) == (1, 2, 1.0)
-    assert row.snr == pytest.approx(20 * math.log10(2))
-    assert row.psnr == pytest.approx(10 * math.log10(4 / 0.75)), "the peak is the largest absolute value"
-    assert "SNR are means over the inputs (dB without those whose outputs are identical: 1)" in repr(found)
+    inputs = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 2.0], [-6.0, 3.0, 1.0]])
+    row = mle.compare(model, other, inputs=inputs).outputs[0]
+    assert (row.identical, row.inputs, row.max_error) == (1, 3, 3.0)
+    noise = np.mean(np.square(inputs / 2))
+    assert row.snr == pytest.approx(10 * math.log10(np.mean(np.square(inputs)) / noise))
+    assert row.psnr == pytest.approx(10 * math.log10(36 / noise)), "the peak is the largest absolute value"
+    assert (row.lowest, row.worst) == (pytest.approx(10 * math.log10(4 / 0.75)), "input 2")
 
 
 def test_classifiers_agree_as_coremltools_counts_and_with_confidence_intervals() -> None:

@@ -77,7 +77,7 @@ def test_numbers_of_boxes_may_differ_and_then_nothing_else_is_compared() -> None
     total = aggregate(rows, "y", "multiArray", classes=False)
     assert total.agreement is not None
     assert (total.agreement.count, total.agreement.total, total.identical) == (3, 4, 2)
-    assert (total.max_error, total.snr) == (1.0, pytest.approx(10 * math.log10(np.mean(boxes**2))))
+    assert (total.max_error, total.snr) == (1.0, pytest.approx(10 * math.log10(np.mean(boxes**2) / 0.5)))
     assert aggregate(rows[1:], "y", "multiArray", classes=False).agreement is None
 
 

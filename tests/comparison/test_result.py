@@ -19,8 +19,8 @@ ROWS = (
     InputRow("b.jpg", "label", True, agrees=True, reference="cat", changed="cat", label="dog"),
     InputRow("a.jpg", "picture", False, psnr=20.0, snr=12.0, ssim=0.5, max_error=90.0),
     InputRow("b.jpg", "picture", False, psnr=30.0, snr=25.0, ssim=0.9, max_error=12.0),
-    InputRow("a.jpg", "number", False, snr=20.0, max_error=0.5, reference=5.0, changed=5.5),
-    InputRow("b.jpg", "number", True, snr=math.inf, max_error=0.0, reference=1.0, changed=1.0),
+    InputRow("a.jpg", "number", False, snr=20.0, max_error=0.5, power=25.0, noise=0.25, reference=5.0, changed=5.5),
+    InputRow("b.jpg", "number", True, snr=math.inf, max_error=0.0, power=1.0, noise=0.0, reference=1.0, changed=1.0),
 )
 COMPARISON = Comparison(
     "net.mlmodel (float32)",
@@ -47,9 +47,10 @@ on 2 pictures, stretched
 output   Top-1 agreement     accuracy            the other's accuracy  PSNR      SNR       SSIM    largest error  worst
 label    50.0 % (9.5..90.5)  50.0 % (9.5..90.5)  0.0 % (0.0..65.8)
 picture                                                                25.00 dB  18.50 dB  0.7000  90             a.jpg (20.00 dB)
-number                                                                           20.17 dB          0.5            a.jpg
+number                                                                           20.17 dB          0.5            a.jpg (20.00 dB)
 
-PSNR, SNR and SSIM are means over the pictures.
+PSNR, SNR, SSIM of pictures: the mean over the pictures.
+SNR of other outputs: of all pictures together.
 In brackets: what the counts say with 95 % confidence (Wilson's interval).
 best classes differ: 1
   a.jpg: bull mastiff -> <b>oxer
@@ -83,7 +84,7 @@ def test_the_whole_is_as_bad_as_its_worst_output() -> None:
     assert (found.top1_agreement, found.top5_agreement, found.accuracy, found.other_accuracy) == (0.5, None, 0.5, 0.0)
     number = found.outputs[2]
     assert number.snr == pytest.approx(10 * math.log10((25 + 1) / 0.25)), "of all numbers together"
-    assert (number.identical, number.worst, number.lowest) == (1, "a.jpg", None)
+    assert (number.identical, number.worst, number.lowest) == (1, "a.jpg", 20.0)
 
 
 def test_it_can_be_sent_to_other_processes() -> None:
