@@ -1,6 +1,7 @@
 """The explorer's first run on the bundled model against as many bare onnxruntime runs as it makes outputs.
 
     python -m tests.benchmarks.explore
+    taskset -c 0 python -m tests.benchmarks.explore
 
 The peer is one onnxruntime session with the same graph, its weights inside, run on the same picture; reading, lowering,
 quantizing, comparing and encoding are on the explorer's side only. Prints seconds and CPU seconds; the ratio of the CPU
