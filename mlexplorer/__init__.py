@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlexplorer.quantization.plan import Plan, dequantize
     from mlexplorer.quantization.scheme import Float16, Float32, Scheme
     from mlexplorer.quantization.selection import Selection
+    from mlexplorer.quantization.statistics import SchemeError, error_table
     from mlexplorer.quantizing import quantize
     from mlexplorer.recommendation import Choice, Recommendation, recommend
     from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
@@ -53,6 +54,7 @@ _HOMES = {
     "Rate": "comparison",
     "Recommendation": "recommendation",
     "Scheme": "quantization.scheme",
+    "SchemeError": "quantization.statistics",
     "Selection": "quantization.selection",
     "Sweep": "sweeps",
     "Weight": "graph",
@@ -62,6 +64,7 @@ _HOMES = {
     "custom_model": "runtime.custom",
     "disconnect_coremltools": "coremltools_bridge",
     "dequantize": "quantization.plan",
+    "error_table": "quantization.statistics",
     "errors": "",
     "explore": "views.explorer",
     "load": "formats",
@@ -95,6 +98,7 @@ __all__ = [
     "Rate",
     "Recommendation",
     "Scheme",
+    "SchemeError",
     "Selection",
     "Sweep",
     "Weight",
@@ -104,6 +108,7 @@ __all__ = [
     "custom_model",
     "dequantize",
     "disconnect_coremltools",
+    "error_table",
     "errors",
     "explore",
     "load",

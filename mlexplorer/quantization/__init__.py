@@ -7,6 +7,7 @@ from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan, dequantize, quantize
 from mlexplorer.quantization.scheme import SCHEMES, Float16, Float32, Scheme
 from mlexplorer.quantization.selection import Selection
+from mlexplorer.quantization.statistics import SchemeError, error_table
 
 __all__ = [
     "SCHEMES",
@@ -16,7 +17,9 @@ __all__ = [
     "LookupTable",
     "Plan",
     "Scheme",
+    "SchemeError",
     "Selection",
     "dequantize",
+    "error_table",
     "quantize",
 ]

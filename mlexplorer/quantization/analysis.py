@@ -36,7 +36,7 @@ class Analysis:
     @property
     def nbytes(self) -> int:
         """About how many bytes this analysis takes, once it is complete."""
-        return 4096 + 8 * min(self.size, BINS) + 2 * self.size
+        return 4096 + 16 * min(self.size, BINS) + 2 * self.size
 
     def kmeans_table(self, array: Floats, bits: int) -> Floats:
         """The k-means centres, float32, ascending, 2^bits of them; where there are fewer values, the last repeats."""
@@ -50,32 +50,66 @@ class Analysis:
         Exact for up to 65,536 distinct values; more are told apart to 1/65,535 of the range that holds most of them.
         """
         bins = self._prepare(array)
-        distinct = first_of_each(table)
-        entries = table[distinct].astype(np.float64)
-        bounds = (entries[1:] + entries[:-1]) / 2
-        index = distinct[np.searchsorted(bounds, bins.values)].astype(np.uint8)
+        index, outside = _indices(bins, array, table)
         out = np.empty(self.size, np.uint8)
-        for start in range(0, out.size, _CHUNK):
+        for start in range(0, bins.codes.size, _CHUNK):
             part = slice(start, start + _CHUNK)
             np.take(index, bins.codes[part].astype(np.intp), out=out[part], mode="wrap")
-        if bins.outside.size:
-            out[bins.outside] = distinct[np.searchsorted(bounds, array.reshape(-1)[bins.outside])]
+        out[bins.outside] = outside
         return out
+
+    def errors(self, array: Floats, table: Floats) -> tuple[float, float, NDArray[np.intp]]:
+        """What the nearest entries of an ascending table cost: the sum of the squared errors, the largest error, and
+        how many values each entry stands for.
+
+        From the bins alone, without the codes; as exact as `nearest`.
+        """
+        bins = self._prepare(array)
+        index, outside = _indices(bins, array, table)
+        entries = table.astype(np.float64)
+        apart = np.abs(bins.values - entries[index])
+        beyond = array.reshape(-1)[bins.outside] - entries[outside]
+        inside = self.size - bins.outside.size
+        squared = float(np.sum(bins.counts * apart * apart) + inside * bins.width**2 / 12 + np.sum(beyond * beyond))
+        largest = float(np.max(apart, where=bins.counts > 0, initial=0))
+        if bins.width and inside:  # the largest error is that of a value in one of these bins
+            near = np.flatnonzero(apart >= largest - bins.width)
+            values = array.reshape(-1)[_members(bins, near)].astype(np.float64)
+            middles = (entries[1:] + entries[:-1]) / 2
+            largest = float(np.abs(values - entries[np.searchsorted(middles, values)]).max())
+        largest = max(largest, float(np.abs(beyond).max(initial=0)))
+        counts = np.bincount(index, bins.counts, table.size) + np.bincount(outside, minlength=table.size)
+        return squared, largest, counts.astype(np.intp)
 
     def _prepare(self, array: Floats) -> Bins:
         """Bin the values and find the tables, the first time."""
         with self._lock:
             if self._bins is None:
                 bins, values, counts = binned(array.reshape(-1), float(self.low), float(self.high))
-                if values.size <= 1 << DEPTHS[-1]:
-                    self._tables = dict.fromkeys(
-                        (b for b in DEPTHS if values.size <= 1 << b), values.astype(np.float32)
-                    )
-                wanted = [bits for bits in DEPTHS if bits not in self._tables]
-                solved = tables(Points.of(values, counts), wanted)
-                self._tables |= {bits: table.astype(np.float32) for bits, table in solved.items()}
+                exact = {bits: values for bits in DEPTHS if values.size <= 1 << bits}
+                found = exact | tables(Points.of(values, counts), [bits for bits in DEPTHS if bits not in exact])
+                self._tables = {bits: table.astype(np.float32) for bits, table in found.items()}
                 self._bins = bins
             return self._bins
+
+
+def _indices(bins: Bins, array: Floats, table: Floats) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The index of the nearest entry of an ascending table for each bin, and for each value outside of the bins."""
+    distinct = first_of_each(table)
+    entries = table[distinct].astype(np.float64)
+    bounds = (entries[1:] + entries[:-1]) / 2
+    inside = distinct[np.searchsorted(bounds, bins.values)]
+    outside = distinct[np.searchsorted(bounds, array.reshape(-1)[bins.outside])]
+    return inside.astype(np.uint8), outside.astype(np.uint8)
+
+
+def _members(bins: Bins, some: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where the values of some bins are."""
+    wanted = np.zeros(BINS, np.bool_)
+    wanted[some] = True
+    parts = range(0, bins.codes.size, _CHUNK)
+    hits = [np.flatnonzero(wanted[bins.codes[start : start + _CHUNK]]) + start for start in parts]
+    return np.concatenate(hits)
 
 
 class Kept:

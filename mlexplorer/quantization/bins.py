@@ -21,15 +21,18 @@ _NARROWINGS = 3
 
 @dataclass(frozen=True)
 class Bins:
-    """The bin of each value, flat, and what its values are, ascending.
+    """The bin of each value, flat; the value of each bin, ascending, and how many it holds.
 
-    Where there are no more than BINS distinct values, each has its own bin. More lie in bins of equal width; values
-    that are `outside` of all of them have an arbitrary code.
+    Where there are no more than BINS distinct values, each has its own bin and the `width` is zero. More lie in bins of
+    equal width around their value; those that are `outside` of all of them are counted in none, and their code is 0.
+    There are no bins and no codes where all values are outside.
     """
 
     codes: NDArray[np.uint16]
     values: Doubles
+    counts: Doubles
     outside: Indices
+    width: float = 0.0
 
 
 def binned(flat: Floats, low: float, high: float) -> tuple[Bins, Doubles, Doubles]:
@@ -43,19 +46,18 @@ def binned(flat: Floats, low: float, high: float) -> tuple[Bins, Doubles, Double
         for _ in range(1 + _NARROWINGS):
             if not 1e-30 < upper - lower < 1e38:
                 break
-            bins, counts = _in_equal_bins(flat, lower, upper)
-            if _fine_enough(counts):
-                values, counts = _merged(bins, counts, flat)
-                return bins, values, counts
-            narrower = _without_outliers(counts, flat.size)
+            bins = _in_equal_bins(flat, lower, upper)
+            if _fine_enough(bins.counts):
+                return bins, *_merged(bins, flat)
+            narrower = _without_outliers(bins.counts, flat.size)
             if narrower[1] - narrower[0] > 0.8 * BINS:
                 break
             lower, upper = (float(bins.values[bin_]) for bin_ in narrower)
     return _by_rank(flat)
 
 
-def _in_equal_bins(flat: Floats, lower: float, upper: float) -> tuple[Bins, Doubles]:
-    """Equal bins from `lower` to `upper`, and how many values are in each."""
+def _in_equal_bins(flat: Floats, lower: float, upper: float) -> Bins:
+    """Equal bins whose values are from `lower` to `upper`."""
     codes = np.empty(flat.size, np.uint16)
     counts = np.zeros(BINS, np.intp)
     outside = []
@@ -74,7 +76,8 @@ def _in_equal_bins(flat: Floats, lower: float, upper: float) -> tuple[Bins, Doub
         counts += np.bincount(index, minlength=BINS)
         counts[0] -= beyond.size
     every = np.concatenate(outside) if outside else np.empty(0, np.intp)
-    return Bins(codes, np.linspace(lower, upper, BINS), every), counts.astype(np.float64)
+    width = (upper - lower) / (BINS - 1)
+    return Bins(codes, np.linspace(lower, upper, BINS), counts.astype(np.float64), every, width)
 
 
 def _fine_enough(counts: Doubles) -> bool:
@@ -96,10 +99,10 @@ def _without_outliers(counts: Doubles, size: int) -> tuple[int, int]:
     return max(first - 1, 0), min(last + 1, BINS - 1)
 
 
-def _merged(bins: Bins, counts: Doubles, flat: Floats) -> tuple[Doubles, Doubles]:
+def _merged(bins: Bins, flat: Floats) -> tuple[Doubles, Doubles]:
     """The values of the bins that are not empty, and of those outside, with their counts."""
-    used = np.flatnonzero(counts)
-    values, counts = bins.values[used], counts[used]
+    used = np.flatnonzero(bins.counts)
+    values, counts = bins.values[used], bins.counts[used]
     if bins.outside.size:
         beyond, times = np.unique(flat[bins.outside].astype(np.float64), return_counts=True)
         place = np.searchsorted(values, beyond)
@@ -112,10 +115,10 @@ def _by_rank(flat: Floats) -> tuple[Bins, Doubles, Doubles]:
     ordered = np.sort(flat)
     first = first_of_each(ordered)
     values, counts = ordered[first], np.diff(first, append=flat.size).astype(np.float64)
-    codes = np.zeros(flat.size, np.uint16)
-    outside = np.arange(flat.size if values.size > BINS else 0)
-    if not outside.size:
-        for start in range(0, flat.size, _CHUNK):
-            codes[start : start + _CHUNK] = np.searchsorted(values, flat[start : start + _CHUNK])
     known = values.astype(np.float64)
-    return Bins(codes, known[:BINS], outside), known, counts
+    if known.size > BINS:
+        return Bins(np.empty(0, np.uint16), known[:0], counts[:0], np.arange(flat.size)), known, counts
+    codes = np.empty(flat.size, np.uint16)
+    for start in range(0, flat.size, _CHUNK):
+        codes[start : start + _CHUNK] = np.searchsorted(values, flat[start : start + _CHUNK])
+    return Bins(codes, known, counts, np.empty(0, np.intp)), known, counts

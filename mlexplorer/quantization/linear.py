@@ -57,18 +57,26 @@ class Linear(Scheme):
             "linear",
             "symmetric" if self.symmetric else "",
             "least squares" if self.fit == "least_squares" else "",
-            "" if self._per_channel else "per tensor",
+            "" if self.per_channel else "per tensor",
         ]
         return " ".join([*filter(None, words), f"{self.bits} bit"])
 
     @property
-    def _per_channel(self) -> bool:
+    def per_channel(self) -> bool:
+        """Whether each output channel has its own scale."""
         return self.granularity == "per_channel"
 
     def _encode(self, array: Floats, channels: Channels) -> Encoded:
-        if not self._per_channel:
+        if not self.per_channel:
             channels = Channels(array.shape)
-        rows = channels.rows(array)
+        codes, scale, bias = self.levels(channels.rows(array))
+        return Encoded(self.bits, codes=channels.restore(codes), scale=scale, bias=bias)
+
+    def levels(self, rows: Floats) -> tuple[NDArray[np.uint8], Floats, Floats]:
+        """Codes (like `rows`), scale and bias (one for each row) of finite values, each row by itself.
+
+        Raises QuantizationError where the levels do not fit into 32-bit floats.
+        """
         low, high = rows.min(axis=1), rows.max(axis=1)
         codes, scale, bias = linear_codes(rows, low, high, self.bits, symmetric=self.symmetric)
         if self.fit == "least_squares":
@@ -77,7 +85,7 @@ class Linear(Scheme):
             widest = scale * np.float32((1 << self.bits) - 1)
         if not np.isfinite(widest).all():
             raise QuantizationError("the range of the values is too wide for 32-bit floats; use a LookupTable")
-        return Encoded(self.bits, codes=channels.restore(codes), scale=scale, bias=bias)
+        return codes, scale, bias
 
     def _refit(
         self, rows: Floats, low: Floats, high: Floats, codes: NDArray[np.uint8], scale: Floats, bias: Floats
@@ -90,7 +98,7 @@ class Linear(Scheme):
 
     def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:
         """Zeros of the same lengths as the encoding of any weight of this shape has."""
-        zeros = np.zeros(len(Channels(shape, channel_axis, groups)) if self._per_channel else 1, np.float32)
+        zeros = np.zeros(len(Channels(shape, channel_axis, groups)) if self.per_channel else 1, np.float32)
         return Encoded(self.bits, codes=np.zeros(math.prod(shape), np.uint8), scale=zeros, bias=zeros)
 
 

@@ -41,7 +41,7 @@ class Plan:
         object.__setattr__(self, "schemes", MappingProxyType(dict(self.schemes)))
 
     @classmethod
-    def uniform(cls, model: Model, scheme: Scheme, select: Selection | Select | None = None) -> Plan:
+    def uniform(cls, model: Model, scheme: Scheme, select: Select | None = None) -> Plan:
         """One scheme for all weights that coremltools quantizes and that `select` accepts, the default being all.
 
         `select` is a `Selection`, or a function of a `Weight`: `lambda weight: weight.count >= 1000`. 16-bit floats go
@@ -63,8 +63,8 @@ class Plan:
 
         A file does not tell how levels were chosen: tables of more than two equally spaced entries count as linear,
         others as those of k-means, and scales as those of the range. Applied to the dequantized model, the plan gives
-        the same values again, but for a rounding, as long as the outermost levels are in use. 32-bit floats are left out, and so are the 8-bit weights that
-        only layers with int8DynamicQuantize have. Raises UnsupportedError as `uniform` does.
+        the same values again, but for a rounding, as long as the outermost levels are in use. 32-bit floats are left
+        out, and so are the 8-bit weights of layers with int8DynamicQuantize. Raises UnsupportedError as `uniform` does.
         """
         check_kind(model)
         return cls({weight.key: scheme for weight in model.graph.weights if (scheme := _found(weight)) is not None})
@@ -162,7 +162,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Selection | Select | None = None) -> Model:
+def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | None = None) -> Model:
     """A copy of the model with its weights in fewer bits; the model itself stays as it is.
 
     A scheme goes to all weights that coremltools quantizes, biases and normalization vectors included, and that

@@ -49,7 +49,7 @@ class Points:
     def error(self, bounds: Indices) -> float:
         """The squared error of a division whose runs are replaced by their means; infinite where a run is empty."""
         count, total, squares = (np.diff(part[bounds]) for part in (self.count, self.total, self.squares))
-        return float(np.sum(squares - total * total / count)) if count.all() else np.inf
+        return float(np.sum(squares - total * total / count)) if (count > 0).all() else np.inf
 
     def __len__(self) -> int:
         return self.count.size - 1

@@ -75,10 +75,20 @@ def _newton(points: Points, centres: Doubles, clusters: Points) -> Doubles:
     inside = np.searchsorted(points.means, middle + quarter), np.searchsorted(points.means, middle - quarter)
     shared = (points.count[inside[0]] - points.count[inside[1]]) / 2
     shared = np.minimum(shared, np.minimum(count[1:], count[:-1]) * _MOST_SHARED)
-    matrix = np.diag(count - np.append(shared, 0) - np.append(0, shared))
-    row = np.arange(shared.size)
-    matrix[row, row + 1] = matrix[row + 1, row] = -shared
-    return np.asarray(centres - np.linalg.solve(matrix, count * (centres - clusters.means)), np.float64)
+    diagonal = count - np.append(shared, 0) - np.append(0, shared)
+    return centres - _solved(diagonal.tolist(), (-shared).tolist(), (count * (centres - clusters.means)).tolist())
+
+
+def _solved(diagonal: list[float], beside: list[float], right: list[float]) -> Doubles:
+    """The solution of a symmetric tridiagonal system, by elimination; its diagonal dominates, so none needs a pivot."""
+    for row, value in enumerate(beside, 1):
+        factor = value / diagonal[row - 1]
+        diagonal[row] -= factor * value
+        right[row] -= factor * right[row - 1]
+    solution = [right[-1] / diagonal[-1]]
+    for row in range(len(beside) - 1, -1, -1):
+        solution.append((right[row] - beside[row] * solution[-1]) / diagonal[row])
+    return np.array(solution[::-1])
 
 
 def _rechosen(points: Points, bounds: Indices, offset: Doubles) -> Indices:

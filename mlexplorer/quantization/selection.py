@@ -25,7 +25,7 @@ QUANTIZED_TYPES = frozenset(
 """The layer types whose weights coremltools quantizes; it does so inside loops, branches and pipelines, too."""
 
 
-Select = Callable[[Weight], bool]
+Predicate = Callable[[Weight], bool]
 
 _NORMALIZATION_TYPES = frozenset(("batchnorm", "scale"))
 
@@ -50,7 +50,7 @@ class Selection:
     keep_first_and_last: bool = False
     biases: bool = False
     normalization: bool = False
-    predicate: Select | None = None
+    predicate: Predicate | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _strings("names", self.names))
@@ -63,7 +63,7 @@ class Selection:
         if self.predicate is not None and not callable(self.predicate):
             raise QuantizationError(f"predicate must be a function of a Weight, not {self.predicate!r}")
 
-    def of(self, model: Model) -> Select:
+    def of(self, model: Model) -> Predicate:
         """A function that tells of each weight of this model whether it is selected.
 
         Raises UnsupportedError for ML Programs and for models without a neural network.
@@ -86,6 +86,10 @@ class Selection:
             and weight.count >= self.minimum_size
             and (self.predicate is None or bool(self.predicate(weight)))
         )
+
+
+Select = Selection | Predicate
+"""What chooses weights."""
 
 
 def _strings(field: str, value: str | Iterable[str]) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ def test_the_same_weight_gives_the_same_bytes_and_is_analysed_once(monkeypatch: 
 
 
 def test_kept_analyses_stay_below_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = analysis.Kept(500_000)
+    kept = analysis.Kept(800_000)
     monkeypatch.setattr(analysis, "KEPT", kept)
     for seed in range(8):
         LookupTable(4).encode(np.random.default_rng(seed).normal(size=20_000).astype(np.float32))
