@@ -100,16 +100,19 @@ def _scores(message: Any, model: Model) -> Callable[[Values], Floats]:
         raise ModelError(f"a row of weights has {width} values, but the inputs have {input_size(model)}")
     weights = np.array([row.value for row in message.weights], np.float64)
     offset = np.array(message.offset, np.float64)
+    for name, numbers in (("weights", weights), ("offset", offset)):
+        if not np.isfinite(numbers).all():
+            raise ModelError(f"{name} has values that are not finite")
 
     def scores(values: Values) -> Floats:
         vector = input_vector(model, values)
         if vector.size != width:
             raise InputError(f"the inputs have {vector.size} values, but a row of weights has {width}")
-        if np.isnan(vector).any():
-            raise InputError(
-                f"value {int(np.flatnonzero(np.isnan(vector))[0])} of the inputs is not a number, so there is no result"
-            )
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(weights @ vector + offset)
+            result = weights @ vector + offset
+        if np.isnan(result).any():
+            odd = [f"value {index} of them is {vector[index]}" for index in np.flatnonzero(~np.isfinite(vector))[:1]]
+            raise InputError(f"these inputs give no number; {odd[0] if odd else 'they are too large'}")
+        return np.asarray(result)
 
     return scores

@@ -27,6 +27,8 @@ def normal_distribution(scores: Floats) -> Floats:
 
 
 def softmax(scores: Floats) -> Floats:
-    """exp(x) of each score over their sum, without overflow."""
-    powers = np.exp(scores - scores.max())
-    return np.asarray(powers / powers.sum())
+    """exp(x) of each score over their sum, without overflow; scores that are infinite share the whole."""
+    top = scores.max()
+    with np.errstate(invalid="ignore"):
+        powers = np.asarray(scores == top, np.float64) if np.isinf(top) else np.exp(scores - top)
+        return np.asarray(powers / powers.sum())

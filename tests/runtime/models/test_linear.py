@@ -160,6 +160,8 @@ ROW = {"value": [1.0] * SIZE}
         ({"offset": [0.0, 0.0]}, ["a", "b"], "offset has 2 values, but weights has 1 rows"),
         ({"weights": [ROW, {"value": [1.0]}]}, ["a", "b"], r"weights\[1\] has 1 values, but weights\[0\] has 5"),
         ({"weights": [{"value": [1.0] * 4}]}, ["a", "b"], "a row of weights has 4 values, but the inputs have 5"),
+        ({"weights": [{"value": [1.0] * 4 + [np.nan]}]}, ["a", "b"], "weights has values that are not finite"),
+        ({"offset": [np.inf]}, ["a", "b"], "offset has values that are not finite"),
         ({"postEvaluationTransform": 2}, ["a", "b"], "postEvaluationTransform 2 is none"),
         ({"classEncoding": 2}, ["a", "b"], "classEncoding 2 is none"),
         ({}, ["a"], "there is 1 class label"),
@@ -195,11 +197,15 @@ def test_what_does_not_fit_a_regressor_is_refused() -> None:
         predict("glmRegressor", weights([X[0]], [0]), {"x": ("open", X[0, :4])}, "double")
     with pytest.raises(InputError, match="the inputs have 1 values, but a row of weights has 2"):
         predict("glmRegressor", weights([[1, 2]], [0]), {"a": ("double?", None), "b": ("double", 1.0)}, "double")
-    with pytest.raises(InputError, match="value 3 of the inputs is not a number"):
+    with pytest.raises(InputError, match="these inputs give no number; value 3 of them is nan"):
         predict("glmRegressor", weights([X[0]], [0]), {"x": ("array 5", [0, 0, 0, np.nan, 0])}, "double")
+    with pytest.raises(InputError, match="these inputs give no number; value 0 of them is inf"):
+        predict("glmRegressor", weights([[1, -1]], [0]), {"x": ("array 2", [np.inf, np.inf])}, "double")
 
 
 def test_infinite_inputs_give_what_the_formula_gives() -> None:
+    four = classifier("glmClassifier", weights([[1.0], [2.0], [-1.0]], [0, 0, 0]), None, {"x": "double"})
+    assert mle.predict(four, {"x": np.inf}) == {"label": 1, "chances": {0: 0, 1: 0.5, 2: 0.5, 3: 0}}
     fields = weights([[1.0, 0.5]], [0.0], postEvaluationTransform=1)
     assert predict("glmRegressor", fields, {"x": ("array 2", [-np.inf, 3.0])}, "double") == 0
     model = mle.load(specification("glmRegressor", weights([[2.0]], [1.0]), {"x": "int64"}, {"y": "int64"}, "y"))
