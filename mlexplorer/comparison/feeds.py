@@ -102,8 +102,20 @@ class Feeds:
         return [Feed(name if names[name] == 1 else str(source), source) for name, source in found]
 
     def _folder(self, folder: Path) -> Iterator[tuple[str, Path]]:
-        """The pictures of a folder and of those within it by their path in the folder, in order."""
-        for path, folders, files in os.walk(folder):
+        """The pictures of a folder and of those within it by their path in the folder, in order.
+
+        Names that begin with a dot are passed over; folders that are reached twice are read once.
+        """
+
+        def refused(error: OSError) -> None:
+            self.unreadable[str(error.filename)] = f"a folder that cannot be read ({error.strerror})"
+
+        seen = set()
+        for path, folders, files in os.walk(folder, onerror=refused, followlinks=True):
+            if os.path.realpath(path) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(path))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for file in sorted(name for name in files if not name.startswith(".")):
                 source = Path(path, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,17 @@ _TOP = 5
 _COLORS = {"BGR": "RGB"}
 
 
-@dataclass(frozen=True)
-class InputRow:
+class Row:
+    """A row of a result, whose representation leaves out what it does not have."""
+
+    def __repr__(self) -> str:
+        known = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        shown = ", ".join(f"{name}={value!r}" for name, value in known.items() if value not in (None, ""))
+        return f"{type(self).__name__}({shown})"
+
+
+@dataclass(frozen=True, repr=False)
+class InputRow(Row):
     """One output of both models for one input; None is what the output's type does not have.
 
     `psnr` and `snr` are in dB; `power` is the mean square of the model's values, `noise` that of the differences,

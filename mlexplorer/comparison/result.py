@@ -12,7 +12,7 @@ import numpy as np
 
 from mlexplorer.comparison.feeds import Origin
 from mlexplorer.comparison.metrics import decibels
-from mlexplorer.comparison.outputs import InputRow
+from mlexplorer.comparison.outputs import InputRow, Row
 from mlexplorer.comparison.rate import Rate
 from mlexplorer.errors import MissingDependencyError
 
@@ -23,8 +23,8 @@ _NAMED = 5
 _LABEL_LENGTH = 32
 
 
-@dataclass(frozen=True)
-class OutputRow:
+@dataclass(frozen=True, repr=False)
+class OutputRow(Row):
     """One output of both models over all inputs; None is what the output's type does not have.
 
     Of pictures, `psnr`, `snr` (both in dB) and `ssim` are the means of the inputs' values; pictures that are identical,

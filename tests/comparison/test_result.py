@@ -87,6 +87,16 @@ def test_the_whole_is_as_bad_as_its_worst_output() -> None:
     assert (number.identical, number.worst, number.lowest) == (1, "a.jpg", 20.0)
 
 
+def test_rows_show_what_they_have() -> None:
+    assert repr(ROWS[3]) == (
+        "InputRow(input='b.jpg', output='picture', identical=False, psnr=30.0, snr=25.0, ssim=0.9, max_error=12.0)"
+    )
+    assert repr(COMPARISON.outputs[0]) == (
+        "OutputRow(output='label', type='string', inputs=2, identical=1, top1=Rate(1, 2), accuracy=Rate(1, 2), "
+        "other_accuracy=Rate(0, 2))"
+    )
+
+
 def test_it_can_be_sent_to_other_processes() -> None:
     copy = pickle.loads(pickle.dumps(COMPARISON))
     assert copy == COMPARISON

@@ -1,0 +1,72 @@
+"""Folders: what is found in them, in which order, and what is said of the rest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mlexplorer as mle
+from mlexplorer.comparison.feeds import Feeds
+from tests.painter import painter, photo
+from tests.runtime.models.specifications import specification
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b/2.png", "b/10.png", "a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(photo()).save(tmp_path / name)
+    return tmp_path
+
+
+def names(images: Any) -> list[str]:
+    return [feed.name for feed in Feeds(painter(), images, None, "fill").feeds]
+
+
+def test_folders_within_are_read_and_links_to_them_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert names(folder) == ["a.png", "b/10.png", "b/2.png"]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Image.fromarray(photo()).save(elsewhere / "c.png")
+    try:
+        (folder / "link").symlink_to(elsewhere, target_is_directory=True)
+        (folder / "b" / "loop").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert names(folder) == ["a.png", "b/10.png", "b/2.png", "link/c.png"]
+
+
+def test_names_that_repeat_are_told_apart(folder: Path) -> None:
+    twins = [folder / "b" / "2.png", folder / "2.png"]
+    assert names([*twins, folder / "a.png"]) == [*map(str, twins), "a.png"]
+
+
+def test_folders_that_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    feeds = Feeds(painter(), folder, None, "fill")
+    assert [feed.name for feed in feeds.feeds] == ["a.png"]
+    assert feeds.unreadable == {str(folder / "b"): "a folder that cannot be read (Permission denied)"}
+
+
+def test_a_matrix_is_taken_apart_where_the_model_takes_its_rows() -> None:
+    model = mle.load(specification("identity", {}, {"x": "array 3"}, {"x": "array 3"}))
+    for inputs, shapes in [
+        (np.zeros((5, 3)), [(3,)] * 5),
+        (np.zeros(3), [(3,)]),
+        ([np.zeros(3), [1.0, 2.0, 3.0]], [(3,), (3,)]),
+        (({"x": np.zeros(3)} for _ in range(2)), [(3,), (3,)]),
+    ]:
+        feeds = Feeds(model, None, inputs, "fill")
+        values = [feeds.value(feed) for feed in feeds.feeds]
+        assert [np.shape(v["x"] if isinstance(v, dict) else v) for v in values] == shapes
