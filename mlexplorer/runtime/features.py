@@ -304,11 +304,14 @@ def _write_array(feature: Feature, value: Any) -> Array:
     array = np.asarray(value)
     dtype = _ARRAY_DTYPES.get(feature.dtype or "")
     if dtype in (np.int32, np.int8) and array.dtype.kind == "f":
-        array = np.trunc(array)
+        array, limits = np.trunc(array), np.iinfo(np.int32 if dtype is np.int32 else np.int8)
+        if not ((array >= limits.min) & (array <= limits.max)).all():
+            raise ValueError(f"values outside {limits.min}..{limits.max}")
     shape = feature.shape
     if shape and array.shape != shape and [n for n in array.shape if n != 1] == [n for n in shape if n != 1]:
         array = array.reshape(shape)
-    return array.astype(dtype) if dtype else array
+    with np.errstate(over="ignore"):  # beyond the range of 16-bit floats lies infinity
+        return array.astype(dtype) if dtype else array
 
 
 def _shape(feature: Feature) -> str:

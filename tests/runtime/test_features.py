@@ -224,6 +224,20 @@ def test_outputs_that_are_not_what_they_are_declared_as_are_an_error(name: str, 
         write_outputs(echo(name), {f"{name}_out": answer})
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2.0**31, -1e300])
+def test_numbers_beyond_a_whole_type_are_an_error_and_beyond_a_float_infinite(value: float) -> None:
+    model = echo("array")
+    for dtype, fits in ((131104, False), (131080, False), (65552, True), (65568, True)):
+        model.spec.description.output[0].type.multiArrayType.dataType = dtype
+        if fits:
+            expected = value if not np.isfinite(value) or (dtype == 65568 and value > 0) else np.sign(value) * np.inf
+            result = write_outputs(model, {"array_out": np.full((2, 3), value)})["array_out"]
+            np.testing.assert_array_equal(result, np.full((2, 3), expected))
+        else:
+            with pytest.raises(ModelError, match=r"the output 'array_out' is declared as .*: values outside -"):
+                write_outputs(model, {"array_out": np.full((2, 3), value)})
+
+
 def test_outputs_that_nothing_writes_are_an_error() -> None:
     with pytest.raises(ModelError, match="nothing in the model writes its output 'double_out'"):
         write_outputs(echo("double"), {})

@@ -17,6 +17,8 @@ Array = NDArray[Any]
 
 _BLOCK = 1024
 """The best boxes are compared among themselves in such blocks; those that stay, with all that are left."""
+_MOST_PADDING = 1_000_000
+"""Rows that a file may ask for: more would only take memory."""
 _COLUMNS = 8
 """A block falls into so many columns of so many groups of neighbours."""
 
@@ -53,7 +55,7 @@ def non_maximum_suppression(model: Model) -> Callable[[Values], Values]:
             raise InputError(f"there are confidences of {confidences.shape[1]} classes, but {labels} class labels")
         iou_threshold = _threshold(message, "iouThreshold", values, 1.0)
         confidence_threshold = _threshold(message, "confidenceThreshold", values, np.inf)
-        best = confidences.max(axis=1, initial=0.0)
+        best = confidences.max(axis=1, initial=0.0).astype(np.float64)
         order = np.argsort(-best, kind="stable")
         order = order[best[order] >= confidence_threshold]
         if per_class:
@@ -61,8 +63,9 @@ def non_maximum_suppression(model: Model) -> Callable[[Values], Values]:
             parts = [np.flatnonzero(classes == number) for number in np.unique(classes)]
         else:
             parts = [np.arange(len(order))]
-        edges = _edges(boxes[order])
-        kept = [part[_survivors(edges[:, part], iou_threshold)] for part in parts]
+        with np.errstate(over="ignore", invalid="ignore"):  # boxes that are not finite overlap nothing
+            edges = _edges(boxes[order])
+            kept = [part[_survivors(edges[:, part], iou_threshold)] for part in parts]
         rows = order[np.sort(np.concatenate([np.zeros(0, np.int64), *kept]))][:most]
         padding = max(0, least - len(rows))
         return {
@@ -158,7 +161,10 @@ def _rows(model: Model, names: list[str]) -> tuple[int, int | None]:
     bounds = {_bounds(feature) for feature in model.outputs if feature.name in names} - {(0, None)}
     if len(bounds) > 1:
         raise ModelError(f"the outputs {names[0]!r} and {names[1]!r} ask for different numbers of boxes")
-    return bounds.pop() if bounds else (0, None)
+    least, most = bounds.pop() if bounds else (0, None)
+    if least > _MOST_PADDING:
+        raise ModelError(f"the outputs ask for {least} boxes or more; at most {_MOST_PADDING} are padded")
+    return least, most
 
 
 def _bounds(feature: Feature) -> tuple[int, int | None]:

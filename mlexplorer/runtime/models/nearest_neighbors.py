@@ -96,12 +96,14 @@ def _samples(index: Any) -> Array:
         raise ModelError(f"leafSize is {index.singleKdTreeIndex.leafSize}; it must be 1 or more")
     if index.WhichOneof("DistanceFunction") is None:
         raise ModelError("DistanceFunction is not set; it is squaredEuclideanDistance")
-    samples = np.zeros((len(index.floatSamples), size))
     for number, sample in enumerate(index.floatSamples):
         if len(sample.vector) != size:
             raise ModelError(
                 f"sample {number} of floatSamples has {len(sample.vector)} values, but numberOfDimensions is {size}"
             )
+    # only now: a size that the samples do not have would reserve any amount of memory
+    samples = np.zeros((len(index.floatSamples), size if index.floatSamples else 0))
+    for number, sample in enumerate(index.floatSamples):
         samples[number] = sample.vector
     return samples
 

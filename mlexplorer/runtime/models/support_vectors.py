@@ -31,7 +31,9 @@ def support_vector_regressor(model: Model) -> Callable[[Values], Values]:
     output = model.spec.description.predictedFeatureName or single_output(model)
 
     def evaluate(values: Values) -> Values:
-        return {output: float(alpha @ kernel(input_vector(model, values)) - machine.rho)}
+        kernels = kernel(input_vector(model, values))
+        with np.errstate(invalid="ignore"):
+            return {output: float(alpha @ kernels - machine.rho)}
 
     return evaluate
 
@@ -58,7 +60,9 @@ def support_vector_classifier(model: Model) -> Callable[[Values], Values]:
     slopes, offsets = np.array(machine.probA, np.float64), np.array(machine.probB, np.float64)
 
     def evaluate(values: Values) -> Values:
-        decisions = duels @ kernel(input_vector(model, values)) - rho
+        kernels = kernel(input_vector(model, values))
+        with np.errstate(invalid="ignore"):
+            decisions = duels @ kernels - rho
         if slopes.size:
             return classification(model, labels, _coupled(_platt(slopes * decisions + offsets), classes))
         first, second = np.triu_indices(classes, 1)

@@ -132,6 +132,18 @@ def test_where_no_box_is_left_the_arrays_are_empty(count: int) -> None:
     assert result["coordinates"].shape == (0, 4)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("column", [0, 1, 2, 3])
+def test_boxes_that_are_not_finite_suppress_nothing(value: float, column: int) -> None:
+    boxes = np.array([[0.5, 0.5, 0.2, 0.2], [0.5, 0.5, 0.2, 0.2], [0.5, 0.5, 0.2, 0.19]], np.float32)
+    boxes[0, column] = value
+    confidences = np.array([[0.9], [0.8], [0.7]], np.float32)
+    result = mle.predict(mle.load(detector()), {"raw_confidence": confidences, "raw_boxes": boxes, "least": 0.0})
+    np.testing.assert_array_equal(result["coordinates"], boxes[:2])
+    result = mle.predict(mle.load(detector()), {"raw_confidence": confidences, "raw_boxes": boxes, "least": 1e300})
+    assert not len(result["coordinates"])
+
+
 def test_boxes_without_an_area_stay() -> None:
     boxes = np.array([[0.5, 0.5, 0, 0.2], [0.5, 0.5, 0, 0.2], [0.5, 0.5, -1, 0.2]], np.float32)
     confidences = np.array([[0.5], [0.6], [0.7]], np.float32)
@@ -211,6 +223,10 @@ def broken(change: Any, message: str) -> Any:
         broken(
             lambda m: [m.description.output[i].type.multiArrayType.shape.extend([n, 4]) for i, n in enumerate((3, 5))],
             "ask for different numbers of boxes",
+        ),
+        broken(
+            lambda m: m.description.output[0].type.multiArrayType.shape.extend([2**40, 4]),
+            "ask for 1099511627776 boxes or more",
         ),
         broken(
             lambda m: m.description.output[0].type.multiArrayType.enumeratedShapes.shapes.add().shape.extend([1, 2]),

@@ -163,6 +163,14 @@ def test_contradictions_are_named_when_the_model_is_prepared(change: Any, messag
 def test_other_contradictions_and_inputs_that_do_not_fit() -> None:
     with pytest.raises(ModelError, match="DefaultClassLabel is not set"):
         mle.Predictor(mle.load(classifier([], [], 2)))
+    model = classifier([], [], 2, default="d")
+    model.description.input[0].type.multiArrayType.shape[:] = [2**31 - 1]
+    model.kNearestNeighborsClassifier.nearestNeighborsIndex.numberOfDimensions = 2**31 - 1
+    mle.Predictor(mle.load(model))  # reserves no memory for samples that are not there
+    model = classifier([[1, 2], [3, 4]], ["a", "b"], 2)
+    model.kNearestNeighborsClassifier.nearestNeighborsIndex.numberOfDimensions = 2**31 - 1
+    with pytest.raises(ModelError, match="sample 0 of floatSamples has 2 values, but numberOfDimensions is 2147483647"):
+        mle.Predictor(mle.load(model))
     model = classifier([[1, 2], [3, 4]], ["a", "b"], 2)
     model.description.input[0].type.multiArrayType.shape[:] = [3]
     with pytest.raises(ModelError, match="the inputs have 3 values, but numberOfDimensions is 2"):

@@ -270,3 +270,12 @@ def test_a_machine_without_support_vectors_answers_by_its_offsets() -> None:
         "rho": [-2.0],
     }
     assert mle.predict(mle.load(classifier(fields, ["a", "b"])), np.ones(5))["label"] == "a"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_values_that_are_not_finite_are_carried_through_without_a_word(value: float) -> None:
+    for kernel in ({"linearKernel": {}}, {"polyKernel": {"degree": 3, "gamma": 1.0}}, {"rbfKernel": {"gamma": 1.0}}):
+        machine = {"kernel": kernel, "coefficients": {"alpha": [0.0, 1.0]}}
+        vectors = {"vectors": [{"values": [1.0] * 5}, {"values": [0.0, -1.0, 1.0, 0.0, 0.0]}]}
+        model = mle.load(regressor({**machine, "denseSupportVectors": vectors}))
+        assert isinstance(mle.predict(model, {"x": np.full(5, value)})["y"], float)
