@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol
 
 import numpy as np
@@ -131,6 +132,7 @@ def lowers(*types: str, inputs: InputCount = 1) -> Callable[[Lowering], Lowering
     """
 
     def register(function: Lowering) -> Lowering:
+        @wraps(function)
         def checked(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
             _require_inputs(len(x), inputs)
             return function(build, layer, x)
@@ -148,6 +150,7 @@ def evaluates(*types: str, inputs: InputCount = 1) -> Callable[[Evaluation], Eva
     """
 
     def register(function: Evaluation) -> Evaluation:
+        @wraps(function)
         def checked(layer: Layer, x: Sequence[Array]) -> Sequence[Array]:
             try:
                 _require_inputs(len(x), inputs)
