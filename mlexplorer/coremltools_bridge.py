@@ -11,6 +11,8 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from PIL.Image import Image
+
 from mlexplorer.errors import MissingDependencyError, MlexplorerError, UnsupportedError
 from mlexplorer.formats import load
 from mlexplorer.runtime.prediction import Predictor
@@ -29,7 +31,8 @@ def connect_coremltools() -> Connection:
     `sample_data`, `evaluate_regressor`, `evaluate_classifier`, `evaluate_transformer`. A model made before is served
     too, unless Apple's framework serves it already, and so is one made with `skip_model_load`. Custom layers and models
     are those registered with `custom_layer` and `custom_model`. Whatever `compute_units` and `optimization_hints` say,
-    the computation is done on the CPU with float32.
+    the computation is done on the CPU with float32. Pictures in colour come back with an opaque alpha channel
+    ("RGBA"), as Apple's framework gives them.
 
     A model that cannot be run can still be made, and its `predict` raises what `mlexplorer.predict` would. What only
     Apple's framework knows raises UnsupportedError by name: compiling, compute plans and devices, states.
@@ -84,6 +87,15 @@ def _refuses(what: str) -> Callable[..., Any]:
         raise _refusal(what)
 
     return staticmethod(refuse)
+
+
+def _as_apple(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Core ML's pictures in colour have an opaque alpha channel."""
+    return {name: value.convert("RGBA") if _is_rgb(value) else value for name, value in outputs.items()}
+
+
+def _is_rgb(value: Any) -> bool:
+    return isinstance(value, Image) and value.mode == "RGB"
 
 
 class EngineProxy:
@@ -142,7 +154,7 @@ class EngineProxy:
         start = time.perf_counter_ns()
         outputs = self._ready().predict(inputs)
         self._last_duration = time.perf_counter_ns() - start
-        return outputs
+        return [_as_apple(one) for one in outputs] if isinstance(outputs, list) else _as_apple(outputs)
 
     def _ready(self) -> Predictor:
         if self._error is not None:

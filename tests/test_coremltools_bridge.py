@@ -131,8 +131,9 @@ def test_pictures_go_in_and_come_out(picture_out: bool) -> None:
     result = MLModel(picture_spec(picture_out=picture_out)).predict({"picture": Image.fromarray(pixels)})["y"]
     expected = np.stack([pixels[..., 1], pixels[..., 2], pixels[..., 0] * 0.5])
     if picture_out:
-        assert isinstance(result, Image.Image)
-        np.testing.assert_allclose(np.asarray(result).astype(float), expected.transpose(1, 2, 0), atol=0.5)
+        assert result.mode == "RGBA"
+        opaque = np.concatenate([expected, np.full((1, HEIGHT, WIDTH), 255)])
+        np.testing.assert_allclose(np.asarray(result).astype(float), opaque.transpose(1, 2, 0), atol=0.5)
     else:
         np.testing.assert_allclose(result, expected, rtol=1e-5)
 
