@@ -135,7 +135,7 @@ class Encoded:
                 f"{name}: shape {shape} needs {count} values, the file has {0 if stored is None else stored.size}"
             )
         if self.codes is None:
-            return stored.astype(np.float32).reshape(shape)
+            return stored.astype(np.float32, copy=False).reshape(shape)
         if stored.size < count:
             raise ModelError(
                 f"{name}: shape {shape} needs {count} codes of {self.bits} bits, the file has {stored.size}"
