@@ -127,7 +127,7 @@ def classification(model: Model, labels: Sequence[Any], probabilities: Any, labe
     if description.predictedFeatureName:
         result[description.predictedFeatureName] = labels[int(np.argmax(values))] if label is None else label
     if description.predictedProbabilitiesName:
-        result[description.predictedProbabilitiesName] = dict(zip(labels, map(float, values), strict=True))
+        result[description.predictedProbabilitiesName] = dict(zip(labels, values.tolist(), strict=True))
     return result
 
 

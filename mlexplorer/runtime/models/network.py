@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class NetworkRunner:
 
     def run(self, values: Values) -> Values:
         """The values of the model's outputs."""
-        blobs = self._program.run(encode(self._model, values), output_blobs(self._model))
+        blobs = self._program.run(encode(self._model, values), self._needed)
         return decode(self._model, blobs)
 
     def intermediates(self, values: Values, names: Sequence[str]) -> Values:
@@ -52,6 +53,10 @@ class NetworkRunner:
     def cancel(self) -> None:
         """Stop the run that is under way."""
         self._program.cancel()
+
+    @cached_property
+    def _needed(self) -> list[str]:
+        return output_blobs(self._model)
 
     def _decoded(self, names: Sequence[str]) -> set[str]:
         if self._model.kind != "neuralNetworkClassifier":
