@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,24 +96,6 @@ def read_forest(parameters: Any, size: int | None) -> Forest:
     there. Features are compared in single precision where all values that they are compared with are singles, as
     coremltools' converter of XGBoost's trees says of Apple's compiler; scikit-learn and XGBoost round features, too.
     """
-    key = (hashlib.blake2b(parameters.SerializeToString(deterministic=True)).digest(), size)
-    with _lock:
-        forest = _recent.pop(key, None)
-    forest = forest or _forest(parameters, size)
-    with _lock:
-        _recent[key] = forest
-        if len(_recent) > _KEPT:
-            del _recent[next(iter(_recent))]
-    return forest
-
-
-_lock = threading.Lock()
-_recent: dict[tuple[bytes, int | None], Forest] = {}
-_KEPT = 2
-"""How many forests are kept: to read one takes a microsecond or two for each node, to recognise it a tenth of one."""
-
-
-def _forest(parameters: Any, size: int | None) -> Forest:
     nodes = _read(parameters)
     base = _base(parameters)
     leaf = nodes["behavior"] == _LEAF
