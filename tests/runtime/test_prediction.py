@@ -144,8 +144,8 @@ def test_inputs_that_do_not_fit_say_which_what_was_expected_and_what_was_given()
 
 def test_a_model_of_another_kind_is_refused_by_name() -> None:
     model = spec.Model(specificationVersion=1)
-    model.glmRegressor.offset.append(1.0)
-    with pytest.raises(UnsupportedError, match="glmRegressor"):
+    model.textClassifier.revision = 1
+    with pytest.raises(UnsupportedError, match="textClassifier"):
         mle.predict(mle.load(model), {})
 
 
