@@ -36,7 +36,10 @@ class Graph:
         self.outputs: tuple[str, ...] = tuple(feature.name for feature in outputs)
         wiring.reserve(self.inputs)
         names: Names = {name: (wiring.write(name, "", None),) for name in self.inputs}
-        results = _add_model(wiring, spec, names, "", blobs)
+        try:
+            results = _add_model(wiring, spec, names, "", blobs)
+        except RecursionError:
+            raise ModelError("the model is nested too deeply in pipelines, branches or loops") from None
         self.nodes: tuple[Node, ...] = tuple(wiring.nodes)
         self.scopes: tuple[Scope, ...] = tuple(wiring.scopes)
         self.edges: tuple[tuple[str, str, str], ...] = tuple(wiring.edges)

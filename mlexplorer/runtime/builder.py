@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from mlexplorer.errors import ModelError, UnsupportedError
 from mlexplorer.layers.layer_type import Layer, Operand, Origin
+from mlexplorer.layers.limits import require_room
 from mlexplorer.runtime.half_precision import round_to_half
 
 Array = NDArray[Any]
@@ -142,7 +143,7 @@ class GraphBuilder:
     """Implements `mlexplorer.layers.layer_type.Builder`.
 
     `weights` gives the float32 array of each weight key; `baked` are the keys whose values may be folded into shapes.
-    `arrays` are the initializers' values for these weights.
+    `arrays` are the initializers' values for these weights; `layer` is the name that the operators are given.
     """
 
     weights: Mapping[str, Array]
@@ -152,6 +153,7 @@ class GraphBuilder:
     uses: dict[str, WeightUse] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Value] = field(default_factory=dict)
+    layer: str = ""
     _count: int = 0
     _inferred: dict[Any, list[_Type]] = field(default_factory=dict)
 
@@ -195,7 +197,7 @@ class GraphBuilder:
         if -1 in target:
             rest = -prod(target)
             target[target.index(-1)] = size // rest if rest else 0
-        if prod(target) != size:
+        if prod(target) != size or min(target, default=0) < 0:
             raise ModelError(f"{size} values of shape {list(old)} cannot take the shape {list(shape)}")
         new = tuple(target)
         if x.value is not None:
@@ -334,11 +336,17 @@ class GraphBuilder:
         given = len(names)
         while given and not names[given - 1]:  # onnxruntime's layout optimization passes over a Conv with an empty bias
             given -= 1
-        node = helper.make_node(type, names[:given], results, **attributes)
+        node = helper.make_node(type, names[:given], results, name=f"{self.layer}/{results[0]}", **attributes)
         types = self._infer(node, {n: o for n, o in zip(names, operands, strict=True) if o is not None})
         values = [Value(name, *types[name]) for name in results]
+        for value in values:
+            if value.known_shape is not None and None not in value.known_shape:
+                require_room(value.shape)
         if type not in _RANDOM and all(o is None or o.value is not None for o in operands) and _small(values):
-            arrays = _evaluate(node, {n: o.value for n, o in zip(names, operands, strict=True) if o is not None})
+            try:
+                arrays = _evaluate(node, {n: o.value for n, o in zip(names, operands, strict=True) if o is not None})
+            except Exception as error:  # onnxruntime's exceptions share no public base
+                raise ModelError(f"{type} cannot be computed: {error}") from error
             return [self._known(array) for array in arrays]
         self.nodes.append(node)
         if outputs == 1:

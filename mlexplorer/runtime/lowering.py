@@ -14,6 +14,7 @@ from mlexplorer.graph import Node
 from mlexplorer.layers import LOWERINGS
 from mlexplorer.runtime.builder import GraphBuilder, UnknownShape, Value, WeightUse
 from mlexplorer.runtime.half_precision import HalfPrecision, is_relu
+from mlexplorer.runtime.room import sizing_inputs
 
 Array = NDArray[Any]
 
@@ -51,10 +52,10 @@ def lower(
 ) -> Segment:
     """The longest segment from layer `start` on.
 
-    It ends before a layer that is not lowered to ONNX, or one that needs a shape that only a run can tell. `shapes`
-    are those of the blobs at hand, `known` the values of constant ones, and `wanted(blob, stop)` says whether a blob is
-    read after layer `stop`; `half` says which results are rounded. Raises ModelError or UnsupportedError naming the
-    layer.
+    It ends before a layer that is not lowered to ONNX, one that needs a shape that only a run can tell, or one whose
+    result is as large as a run says. `shapes` are those of the blobs at hand, `known` the values of constant ones, and
+    `wanted(blob, stop)` says whether a blob is read after layer `stop`; `half` says which results are rounded. Raises
+    ModelError or UnsupportedError naming the layer.
     """
     build = GraphBuilder(weights, baked)
     blobs: dict[str, Value] = {}
@@ -78,7 +79,10 @@ def lower(
         lowering = LOWERINGS.get(node.type)
         if lowering is None:
             break
+        if stop > start and any(read(node, node.inputs[i]).value is None for i in sizing_inputs(node)):
+            break  # the values are looked at before anything is allocated for them
         mark = build.mark()
+        build.layer = node.name
         early = is_relu(node) and not unrounded.keys().isdisjoint(node.inputs)
         try:
             operands = [unrounded[blob] if early else read(node, blob) for blob in node.inputs]
@@ -97,6 +101,8 @@ def lower(
             if repr(node.name) in str(error):
                 raise
             raise type(error)(f"layer {node.name!r} ({node.type}): {error}") from error
+        except (ValueError, ArithmeticError, LookupError, TypeError, MemoryError) as error:
+            raise ModelError(f"layer {node.name!r} ({node.type}) has parameters that make no sense: {error}") from error
         if len(results) < len(node.outputs):
             raise ModelError(
                 f"layer {node.name!r} ({node.type}) names {len(node.outputs)} outputs but has {len(results)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass, CustomStep, registered_custom_layers
 from mlexplorer.runtime.custom_stub import missing_layers_text
 from mlexplorer.runtime.half_precision import HalfPrecision, round_to_half
+from mlexplorer.runtime.loops import Watch
 from mlexplorer.runtime.lowering import Segment, lower
+from mlexplorer.runtime.room import check_room
 from mlexplorer.runtime.sessions import Session
 
 Array = NDArray[Any]
@@ -85,10 +88,9 @@ class Program:
         if model.kind not in NETWORK_KINDS:
             raise UnsupportedError(f"a model of type {model.kind} cannot be run yet; neural networks can")
         self._classes = {**registered_custom_layers(), **(custom_layers or {})}
-        self._networks: dict[str, tuple[Node, ...]] = {}
+        self._networks: dict[str, list[Node]] = {}
         for node in model.graph.nodes:
-            self._networks.setdefault(node.scope, ())
-            self._networks[node.scope] += (node,)
+            self._networks.setdefault(node.scope, []).append(node)
         self._check(legacy=getattr(model.spec, model.kind).arrayInputShapeMapping == 0)
         self._half = HalfPrecision(model.graph.nodes) if half_precision else None
         self._custom = {
@@ -97,7 +99,7 @@ class Program:
             for node in nodes
             if node.type == "custom"
         }
-        self._last_read = {scope: self._reads(scope) for scope in self._networks}
+        self._last_read = self._find_last_reads(model.graph.nodes)
         self._segments: dict[tuple[Any, ...], Segment] = {}
         self._bind(model)
 
@@ -115,7 +117,12 @@ class Program:
         """
         self._cancelled.clear()
         run = _Run(self, feeds, outputs)
-        run.network("")
+        try:
+            run.network("")
+        except RecursionError:
+            raise ModelError("the branches and loops of the network are nested too deeply to be run") from None
+        except (_LoopBreak, _LoopContinue):
+            raise ModelError("a loopBreak or loopContinue layer stands outside of all loops") from None
         missing = [name for name in outputs if name not in run.blobs]
         if missing:
             raise ModelError(f"no layer of the network writes {', '.join(map(repr, missing))}")
@@ -156,26 +163,19 @@ class Program:
         if missing:
             raise CustomLayerError(missing_layers_text(missing, legacy=legacy))
 
-    def _reads(self, scope: str) -> dict[str, int]:
-        """The index of the last layer of a network that reads a blob; blobs outlive a nested network's turns."""
-        last: dict[str, int] = {}
-        for index, node in enumerate(self._networks[scope]):
-            for blob in self._inner_reads(node):
-                last[blob] = index
-        if scope:
-            last = dict.fromkeys(
-                {b for nodes in self._networks.values() for n in nodes for b in self._inner_reads(n)}, _ALWAYS
-            )
+    def _find_last_reads(self, nodes: Sequence[Node]) -> dict[str, dict[str, int]]:
+        """For each network the index of its last layer that reads a blob; nested ones may have another turn."""
+        reads: dict[str, set[str]] = {}
+        for node in reversed(nodes):  # the layers of a nested network follow the one that owns it
+            own = reads[node.id] = set(node.inputs)
+            if node.type == "loop" and node.params.conditionVar:
+                own.add(node.params.conditionVar)
+            for field in _NESTED.get(node.type, ()):
+                own.update(*(reads[inner.id] for inner in self._networks.get(f"{node.id}/{field}", ())))
+        every = dict.fromkeys(set().union(*reads.values()), _ALWAYS)
+        last = dict.fromkeys(self._networks, every)
+        last[""] = {blob: index for index, node in enumerate(self._networks.get("", ())) for blob in reads[node.id]}
         return last
-
-    def _inner_reads(self, node: Node) -> set[str]:
-        reads = set(node.inputs)
-        if node.type == "loop" and node.params.conditionVar:
-            reads.add(node.params.conditionVar)
-        for field in _NESTED.get(node.type, ()):
-            for inner in self._networks.get(f"{node.id}/{field}", ()):
-                reads |= self._inner_reads(inner)
-        return reads
 
 
 class _Run:
@@ -207,6 +207,8 @@ class _Run:
     def _segment(self, scope: str, nodes: Sequence[Node], start: int) -> int:
         program = self._program
         last_read = program._last_read[scope]
+        if all(blob in self.blobs for blob in nodes[start].inputs):
+            check_room(nodes[start], [self.blobs[blob] for blob in nodes[start].inputs])
         shapes = {blob: array.shape for blob, array in self.blobs.items()}
         known = {} if scope else self._known
         key = (
@@ -254,6 +256,8 @@ class _Run:
     def _step(self, node: Node) -> None:
         self._drop([node])
         if node.type == "branch":
+            if not node.inputs:
+                raise ModelError(f"layer {node.name!r} (branch) has no input that decides; it must have one")
             field = "ifBranch" if self._truth(node, node.inputs[0]) else "elseBranch"
             self.network(f"{node.id}/{field}")
         elif node.type == "loop":
@@ -271,7 +275,7 @@ class _Run:
                     results = EVALUATIONS[node.type](node, inputs)
             except MlexplorerError:
                 raise
-            except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+            except (ValueError, ArithmeticError, LookupError, TypeError, MemoryError) as error:
                 shapes = ", ".join(str(list(array.shape)) for array in inputs)
                 raise ModelError(
                     f"layer {node.name!r} ({node.type}) cannot take inputs of shapes {shapes}: {error}"
@@ -283,10 +287,11 @@ class _Run:
 
     def _loop(self, node: Node) -> None:
         params = node.params
-        limit = int(self._blob(node, node.inputs[0]).reshape(-1)[0]) if node.inputs else int(params.maxLoopIterations)
-        bounded = bool(limit) or bool(node.inputs) or not params.conditionVar
-        turns = 0
-        while not bounded or turns < limit:
+        left = self._most_turns(node)
+        watch = Watch(self._program._networks, node)
+        while left > 0:
+            if self._program._cancelled.is_set():
+                raise Cancelled("the run was cancelled")
             if params.conditionVar:
                 self.network(f"{node.id}/conditionNetwork")
                 if not self._truth(node, params.conditionVar):
@@ -297,7 +302,22 @@ class _Run:
                 break
             except _LoopContinue:
                 pass
-            turns += 1
+            left -= 1
+            period = watch.period(self.blobs)
+            if period and left == inf:
+                raise ModelError(f"layer {node.name!r} (loop) never ends: its values recur every {period} turns")
+            if period:
+                left %= period
+
+    def _most_turns(self, node: Node) -> int | float:
+        """How many turns a loop may take: infinity where only its condition ends it."""
+        params = node.params
+        if not node.inputs:
+            return int(params.maxLoopIterations) or (inf if params.conditionVar else 0)
+        values = self._blob(node, node.inputs[0]).reshape(-1)
+        if not values.size or not isfinite(values[0]):
+            raise ModelError(f"layer {node.name!r} (loop): the number of turns {node.inputs[0]!r} is no number")
+        return int(values[0])
 
     def _truth(self, node: Node, blob: str) -> bool:
         values = self._blob(node, blob).reshape(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -82,5 +83,8 @@ def run_once(model: bytes, feeds: Mapping[str, Array]) -> list[Array]:
 
 
 def _reason(error: Exception) -> str:
+    failed = re.search(r"while running (\w+) node\. Name:'(.*)/[^/]*' Status Message: (.*)", str(error))
+    if failed:  # operators bear the names of their layers
+        return f"layer {failed[2]!r}, {failed[1]}: {failed[3]}"
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
