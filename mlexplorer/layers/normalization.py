@@ -41,6 +41,7 @@ def mvn(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """(x - mean) / sqrt(variance + epsilon) over H and W, with acrossChannels over C too.
 
     MeanVarianceNormalizeLayerParams; only the mean is taken off unless normalizeVariance; epsilon is 1e-6 where unset.
+    The format does not say that it stands under the root, but coremltools writes layer_norm as this layer.
     """
     params = layer.params
     require_rank(x[0], 3)
