@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -48,15 +48,17 @@ def sizing_inputs(node: Node) -> tuple[int, ...]:
 
 
 def check_room(node: Node, inputs: Sequence[Array]) -> None:
-    """Raise ModelError where these inputs ask a layer for more than can be computed (see `layers.limits`)."""
+    """Raise ModelError where these inputs ask a layer for more than can be computed (see `layers.limits`).
+
+    Inputs that make no sense at all pass: the layer says what they should be.
+    """
     if not sizing_inputs(node):
         return
     try:
-        shape = _SHAPES[node.type][1](node.params, inputs)
-        if not all(map(isfinite, shape)):
-            raise ValueError(f"{shape} are no sizes")
-        require_room([ceil(n) for n in shape])
+        shape = [ceil(n) for n in _SHAPES[node.type][1](node.params, inputs)]
+    except (ValueError, ArithmeticError, LookupError):
+        return
+    try:
+        require_room(shape)
     except ModelError as error:
         raise ModelError(f"layer {node.name!r} ({node.type}): {error}") from error
-    except (ValueError, ArithmeticError, LookupError) as error:
-        raise ModelError(f"layer {node.name!r} ({node.type}): its inputs say no size: {error}") from error
