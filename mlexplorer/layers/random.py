@@ -54,10 +54,13 @@ def categorical_distribution(layer: Layer, x: Sequence[Array]) -> Sequence[Array
         raise ModelError(f"numSamples is {params.numSamples}; it must be at least 1")
     logits = np.asarray(x[0], np.float64)
     require_room([*logits.shape[:-1], params.numSamples])
-    if not params.isLogits:
-        logits = np.log(logits + (params.eps or 1e-10))
-    logits = logits / (params.temperature or 1.0)
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if not params.isLogits:
+            logits = np.log(logits + (params.eps or 1e-10))
+        logits = logits / (params.temperature or 1.0)
+        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    if not np.isfinite(weights).all():
+        raise ModelError("the input holds no distribution: it has negative probabilities, or only infinite logarithms")
     *leading, classes = weights.shape
     thresholds = np.cumsum(weights, axis=-1).reshape(-1, classes)
     draws = _generator(layer).random((len(thresholds), int(params.numSamples))) * thresholds[:, -1:]

@@ -86,3 +86,13 @@ def test_random_layers_refuse_by_name(type: str, fields: Any, message: str) -> N
     inputs = [normal(2, 3)] if type == "categoricalDistribution" else []
     with pytest.raises(ModelError, match=rf"'layer' \({type}\).*{message}"):
         run_layer(type, fields, inputs)
+
+
+@pytest.mark.parametrize(("is_logits", "values"), [(False, [0.5, -1.0]), (True, [np.nan, 1.0]), (True, [-np.inf] * 2)])
+def test_what_is_no_distribution_is_refused(is_logits: bool, values: list[float]) -> None:
+    fields = {"numSamples": 3, "isLogits": is_logits}
+    with pytest.raises(ModelError, match=r"'layer' \(categoricalDistribution\): the input holds no distribution"):
+        run_layer("categoricalDistribution", fields, [np.array(values, np.float32)])
+    impossible = {"numSamples": 50, "isLogits": True}
+    (y,) = run_layer("categoricalDistribution", impossible, [np.array([-np.inf, 0, -np.inf], np.float32)])
+    assert set(y.tolist()) == {1.0}
