@@ -53,7 +53,7 @@ def test_upsample_bilinear_samples_from_the_corner(factors: list[int]) -> None:
     check_layer("upsample", {"scalingFactor": factors, "mode": 1}, [x], sample(x, rows, columns))
 
 
-@pytest.mark.parametrize("factors", [(2.0, 3.0), (1.66, 2.3), (2.98, 1.0)])
+@pytest.mark.parametrize("factors", [(2.0, 3.0), (1.66, 2.3), (2.98, 1.0), (0.5, 0.72), (0.1, 1.5)])
 @pytest.mark.parametrize("align", [False, True])
 def test_upsample_bilinear_aligned_is_pytorch_s(factors: tuple[float, float], align: bool) -> None:
     torch = pytest.importorskip("torch")
