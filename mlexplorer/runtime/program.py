@@ -226,7 +226,8 @@ class _Run:
             def wanted(blob: str, stop: int) -> bool:
                 return blob in self._outputs or last_read.get(blob, -1) >= stop
 
-            segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted, program._half)
+            with np.errstate(all="ignore"):  # a constant that is no number is no reason to warn
+                segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted, program._half)
             arrays = segment.arrays
             segment = segment.without_arrays()
             program._segments[key] = segment
@@ -272,7 +273,8 @@ class _Run:
                 if node.type == "custom":
                     results: Sequence[Array] = self._program._custom[node.id].evaluate(inputs)
                 else:
-                    results = EVALUATIONS[node.type](node, inputs)
+                    with np.errstate(all="ignore"):
+                        results = EVALUATIONS[node.type](node, inputs)
             except MlexplorerError:
                 raise
             except (ValueError, ArithmeticError, LookupError, TypeError, MemoryError) as error:

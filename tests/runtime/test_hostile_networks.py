@@ -209,6 +209,13 @@ def test_shapes_that_are_none(shape: list[int]) -> None:
         run(model, {"x": X}, ["y"])
 
 
+def test_constants_that_are_no_numbers_cause_no_warning() -> None:
+    model, net = network({"x": (2, 3)}, ["y"])
+    constant(net, "begin", [np.nan, np.inf])
+    add(net, "sliceDynamic", "x begin", "y", endIds=[2, 3], strides=[1, 1])
+    attempt(model, {"x": X})
+
+
 def test_a_failure_inside_onnxruntime_names_the_layer() -> None:
     model, net = network({"x": (2, 3), "i": (2,)}, ["y"])
     add(net, "activation", "x", "a", ReLU={})
