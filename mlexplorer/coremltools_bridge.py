@@ -279,9 +279,11 @@ def _import_coremltools() -> ModuleType:
     try:
         import_module("coremltools")
         return import_module("coremltools.models.model")
-    except ImportError as error:
+    except Exception as error:  # an old one fails on a new protobuf with a TypeError
+        reason = str(error).strip().partition("\n")[0]
         raise MissingDependencyError(
-            f"coremltools cannot be imported: {error}; install it with: pip install coremltools"
+            f"coremltools cannot be imported: {type(error).__name__}: {reason}; install it with: "
+            f"pip install --upgrade coremltools"
         ) from error
     finally:
         logger.removeFilter(about_the_native_module)

@@ -73,7 +73,7 @@ def installed(python: str) -> str:
     """The versions of what the tests use: "coremltools 9.0, numpy 1.26.4"."""
     code = (
         "import sys; from importlib import metadata\n"
-        f"have = {{d.name.lower(): d.version for d in metadata.distributions()}}; names = {SHOWN!r}\n"
+        f"have = {{d.name.lower().replace('_', '-'): d.version for d in metadata.distributions()}}; names = {SHOWN!r}\n"
         "print(', '.join([f'Python {sys.version.split()[0]}', *(f'{n} {have[n]}' for n in names if n in have)]))"
     )
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()

@@ -365,13 +365,21 @@ def test_coremltools_may_be_imported_after_connecting() -> None:
     assert "_MLModelProxy" not in result.stderr  # coremltools' warning that its native module is missing
 
 
-def test_coremltools_may_be_missing() -> None:
+@pytest.mark.parametrize("source", [None, "", "raise TypeError('Descriptors cannot be created\\ndirectly')"])
+def test_coremltools_may_be_missing_or_broken(source: str | None, tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['coremltools'] = None\nimport mlexplorer as mle\nmle.disconnect_coremltools()\n"
+        "import sys\nif sys.argv[1:]: sys.path.insert(0, sys.argv[1])\nelse: sys.modules['coremltools'] = None\n"
+        "import mlexplorer as mle\nmle.disconnect_coremltools()\n"
         "try:\n    mle.connect_coremltools()\nexcept mle.errors.MissingDependencyError as error:\n    print(error)"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "pip install coremltools" in result.stdout, result.stderr
+    arguments = [] if source is None else [str(tmp_path)]
+    (tmp_path / "coremltools").mkdir()
+    (tmp_path / "coremltools" / "__init__.py").write_text(source or "", encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "pip install --upgrade coremltools" in result.stdout, result.stderr
+    assert result.stdout.count("\n") == 1
     assert issubclass(MissingDependencyError, ImportError)
 
 
