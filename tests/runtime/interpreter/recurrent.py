@@ -71,8 +71,6 @@ def _lstm(p: Any, activations: Any, w: Any, sequence: Array, states: list[Array]
         y = v @ _weights(w, gate, size, "WeightMatrix").T + h @ _weights(w, gate, size, "RecursionMatrix").T
         if options.hasBiasVectors:
             y = y + floats(getattr(w, f"{gate}BiasVector"))
-        if options.forgetBias and gate == "forgetGate":
-            y = y + 1
         if options.hasPeepholeVectors and c is not None:
             y = y + c * floats(getattr(w, f"{gate}PeepholeVector"))
         return _bounded(y)
