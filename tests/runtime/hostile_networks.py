@@ -197,11 +197,18 @@ def attempt(source: Any, feeds: dict[str, Any], seed: int = 0) -> str:
     return result
 
 
+def _readable(file: str) -> mle.Model | None:
+    try:
+        return mle.load(file)
+    except MlexplorerError:
+        return None
+
+
 def main(first: int, stop: int, files: Sequence[str]) -> int:
     """Try all seeds; the number of failures."""
     faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
-    bases = [mle.load(Path(file)).spec for file in files]
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    bases = [model.spec for model in map(_readable, files) if model]
     failures, results = 0, dict[str, int]()
     for seed in range(first, stop):
         print(f"seed {seed}", file=sys.stderr, flush=True)

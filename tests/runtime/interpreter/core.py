@@ -15,6 +15,9 @@ LAYERS: dict[str, Evaluate] = {}
 EXACT: set[str] = set()
 """Layer types that only move values, or give whole numbers: they add no rounding."""
 
+_MAGNIFY = {"batchnorm", "layerNormalization", "mvn"}
+"""Layer types that magnify roundings of values that are all the same."""
+
 _TINY = 1e-4
 
 
@@ -53,8 +56,11 @@ def run_layer(layer: Any, blobs: dict[str, Array], noise: np.random.Generator | 
     elif kind == "loopContinue":
         raise _Continue
     else:
+        inputs = [blobs[name] for name in layer.input]
+        if noise is not None and kind in _MAGNIFY:
+            inputs = [x * (1 + 3e-7 * noise.choice([-1.0, 1.0], x.shape)) for x in inputs]
         with np.errstate(all="ignore"):
-            results = LAYERS[kind](params, [blobs[name] for name in layer.input])
+            results = LAYERS[kind](params, inputs)
         results = results if isinstance(results, list | tuple) else [results]
         for name, result in zip(layer.output, results, strict=True):
             array = np.array(result, np.float64, order="C")  # a copy: torch takes no negative strides

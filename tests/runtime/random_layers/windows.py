@@ -213,7 +213,7 @@ def embedding_nd(s: Sketch) -> None:
 def batchnorm(s: Sketch) -> None:
     source = s.image()
     channels = s.shape(source)[-3]
-    computed = s.chance(0.4)
+    computed = s.chance(0.4) and bool(np.prod(s.shape(source)[-2:]) > 1)  # of one pixel nothing but rounding is left
     params = s.layer([source], channels=channels, computeMeanVar=computed, instanceNormalization=computed)
     params.epsilon = s.one((0.0, 1e-3, 0.1))
     for field in ("gamma", "beta", *(() if computed else ("mean",))):
@@ -224,7 +224,8 @@ def batchnorm(s: Sketch) -> None:
 
 @proposes("mvn")
 def mvn(s: Sketch) -> None:
-    s.layer([s.image()], acrossChannels=s.chance(), normalizeVariance=s.chance(), epsilon=s.one((0.0, 1e-3, 0.1)))
+    source = s.image(lambda x: bool(np.prod(x.shape[-2:]) > 1))
+    s.layer([source], acrossChannels=s.chance(), normalizeVariance=s.chance(), epsilon=s.one((0.0, 1e-3, 0.1)))
 
 
 @proposes("l2normalize")
