@@ -52,8 +52,8 @@ def test_non_maximum_suppression(per_class: bool, overlap: float, least: float, 
 
 
 def test_one_score_for_each_box_and_boxes_that_only_touch() -> None:
-    boxes = np.array([[[1, 1, 2, 2], [3, 1, 2, 2], [1, 1, 2, 2], [1.5, 1, 2, 2]]], np.float32)
-    scores = np.array([[[0.5], [0.25], [0.75], [0.7]]], np.float32)
+    boxes = np.array([[[1, 1, 2, 2], [3, 1, 2, 2], [1, 1, 2, 2], [1.5, 1, 2, 2], [9, 9, 1, 1]]], np.float32)
+    scores = np.array([[[0.5], [0.25], [0.75], [0.7], [0.125]]], np.float32)
     expected = [boxes[:, [2, 3, 1]], scores[:, [2, 3, 1]], np.array([[2, 3, 1]]), np.array([3])]
     fields = {"iouThreshold": 0.61, "scoreThreshold": 0.25, "maxBoxes": 3}  # the fourth shares 3 / 5 with the third
     check_layer("NonMaximumSuppression", fields, [boxes, scores], expected)
