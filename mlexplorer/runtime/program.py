@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf, isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -39,6 +39,13 @@ _ALWAYS = 1 << 62
 _NESTED = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
 RUN_HERE = frozenset({"custom", "branch", "loop", "loopBreak", "loopContinue"})
 """Layer types that the walk through a network runs itself."""
+
+
+_MOST_SEGMENTS = 256
+"""Segments that are kept ready; a loop whose values grow asks for new ones at every turn."""
+
+_Key = tuple[Any, ...]
+_T = TypeVar("_T")
 
 
 class _LoopBreak(Exception):
@@ -100,7 +107,7 @@ class Program:
             if node.type == "custom"
         }
         self._last_read = self._find_last_reads(model.graph.nodes)
-        self._segments: dict[tuple[Any, ...], Segment] = {}
+        self._segments: dict[_Key, Segment] = {}
         self._bind(model)
 
     def rebind(self, model: Model) -> Program:
@@ -149,7 +156,7 @@ class Program:
         for weight in small:
             digest.update(weight.key.encode() + self._weights[weight.key].tobytes())
         self._baked_digest = digest.digest()
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[_Key, Session] = {}
         self._run_options: onnxruntime.RunOptions | None = None
         self._cancelled = threading.Event()
 
@@ -230,14 +237,15 @@ class _Run:
                 segment = lower(nodes, start, shapes, known, program._weights, program._baked, wanted, program._half)
             arrays = segment.arrays
             segment = segment.without_arrays()
-            program._segments[key] = segment
+            _keep(program._segments, key, segment)
         self._drop(nodes[start : segment.stop])
         if segment.outputs:
-            session = program._sessions.get(id(segment))
+            session = program._sessions.get(key)
             if session is None:
                 if arrays is None:
                     arrays = {use.name: use.array(program._weights) for use in segment.uses}
-                session = program._sessions[id(segment)] = Session(segment.model, arrays)
+                session = Session(segment.model, arrays)
+                _keep(program._sessions, key, session)
             program._run_options = options = onnxruntime.RunOptions()
             try:
                 results = session.run({name: self.blobs[blob] for blob, name in segment.inputs}, options)
@@ -331,3 +339,10 @@ class _Run:
         if blob not in self.blobs:
             raise ModelError(f"layer {node.name!r} ({node.type}) reads {blob!r}, which nothing before it writes")
         return self.blobs[blob]
+
+
+def _keep(cache: dict[_Key, _T], key: _Key, value: _T) -> None:
+    """Put a value into a cache, the oldest ones out."""
+    cache[key] = value
+    while len(cache) > _MOST_SEGMENTS:
+        cache.pop(next(iter(cache)))

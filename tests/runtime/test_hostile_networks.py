@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import Cancelled, ModelError, UnsupportedError
@@ -214,6 +215,16 @@ def test_constants_that_are_no_numbers_cause_no_warning() -> None:
     constant(net, "begin", [np.nan, np.inf])
     add(net, "sliceDynamic", "x begin", "y", endIds=[2, 3], strides=[1, 1])
     attempt(model, {"x": X})
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf, 3e38])
+def test_preprocessing_that_makes_no_numbers_causes_no_warning(scale: float) -> None:
+    model, net = network({"x": (2, 3)}, ["y"])
+    image = model.description.input[0].type.imageType
+    image.width, image.height, image.colorSpace = 3, 2, image.RGB
+    net.preprocessing.add(featureName="x").scaler.channelScale = scale
+    add(net, "activation", "x", "y", ReLU={})
+    assert attempt(model, {"x": Image.new("RGB", (3, 2), (0, 100, 200))}) == "value"
 
 
 def test_a_failure_inside_onnxruntime_names_the_layer() -> None:

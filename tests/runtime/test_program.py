@@ -10,6 +10,7 @@ import pytest
 
 import mlexplorer as mle
 from mlexplorer.errors import Cancelled, CustomLayerError, ModelError, UnsupportedError
+from mlexplorer.runtime import program as program_module
 from mlexplorer.runtime.program import Program
 from mlexplorer.spec.weight_params import write_floats
 from tests.runtime.networks import add, constant, network, run
@@ -157,6 +158,18 @@ def test_a_loop_runs_while_its_condition_holds() -> None:
     assert run(model, {"x": np.array([2.0])}, ["x"])[0].tolist() == [162.0]
 
 
+def test_a_loop_whose_values_grow_keeps_few_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_module, "_MOST_SEGMENTS", 5)
+    model, net = network({"x": (2, 3)}, ["y"])
+    add(net, "copy", "x", "y")
+    loop = add(net, "loop", "", "", maxLoopIterations=20)
+    add(loop.bodyNetwork, "concatND", "y x", "y", axis=0)
+    x = RNG.normal(size=(2, 3)).astype(np.float32)
+    program = Program(mle.load(model))
+    np.testing.assert_array_equal(program.run({"x": x}, ["y"])["y"], np.tile(x, (21, 1)))
+    assert len(program._segments) == len(program._sessions) == 5
+
+
 def convolution_network(weights: Any) -> Any:
     model, net = network({"x": (3, 8, 7)}, ["y"], exact=False)
     params = add(
@@ -210,7 +223,7 @@ def test_a_run_can_be_cancelled_from_another_thread() -> None:
     model, net = network({"x": (1,)}, ["x"])
     loop = add(net, "loop", "", "", conditionVar="on")
     add(loop.conditionNetwork, "lessThan", "x", "on", alpha=2.0)
-    add(loop.bodyNetwork, "activation", "x", "x", ReLU={})
+    add(loop.bodyNetwork, "randomUniformLike", "x", "x", seed=-1, maxVal=1.0)
     program = Program(mle.load(model))
     timer = threading.Timer(0.3, program.cancel)
     timer.start()

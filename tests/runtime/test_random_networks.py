@@ -42,6 +42,21 @@ def test_random_networks(block: int) -> None:
         check_seed(seed, seed % 2 == 0)
 
 
+@pytest.mark.parametrize("block", range(2))
+def test_random_networks_in_half_precision_hold_float16_values(block: int) -> None:
+    for seed in range(500 + 20 * block, 520 + 20 * block):
+        network = random_network(seed)
+        names = [name for name in network.values if name not in network.feeds]
+        program = Program(mle.load(network.model), half_precision=True)
+        results = program.run(network.feeds, names)
+        for name in names:
+            result = results[name]
+            assert result.shape == network.values[name].shape, f"random_network({seed}): {name}"
+            with np.errstate(over="ignore"):
+                rounded = result.astype(np.float16)
+            assert name in program._half.exact or np.array_equal(result, rounded), f"random_network({seed}): {name}"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(100))
 def test_many_random_networks(block: int) -> None:

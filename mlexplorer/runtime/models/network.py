@@ -138,6 +138,7 @@ def _encode_picture(model: Model, feature: Feature, picture: Any) -> Array:
     return pixels[None] if exact else pixels[None, None]
 
 
+@np.errstate(all="ignore")  # a scale that is no number is no reason to warn
 def _preprocess(model: Model, feature: Feature, pixels: Array) -> Array:
     for step in network(model).preprocessing:
         if step.featureName not in ("", feature.name):
