@@ -98,7 +98,8 @@ def _indices(bins: Bins, array: Floats, table: Floats) -> tuple[NDArray[np.uint8
     distinct = first_of_each(table)
     entries = table[distinct].astype(np.float64)
     bounds = (entries[1:] + entries[:-1]) / 2
-    inside = distinct[np.searchsorted(bounds, bins.values)]
+    places = np.searchsorted(bins.values, bounds, side="right")
+    inside = np.repeat(distinct, np.diff(places, prepend=0, append=bins.values.size))
     outside = distinct[np.searchsorted(bounds, array.reshape(-1)[bins.outside])]
     return inside.astype(np.uint8), outside.astype(np.uint8)
 

@@ -40,7 +40,7 @@ class Points:
     @cached_property
     def means(self) -> Doubles:
         """The value of each point, less `centre`."""
-        return np.asarray(np.diff(self.total) / np.diff(self.count), np.float64)
+        return (self.total[1:] - self.total[:-1]) / (self.count[1:] - self.count[:-1])
 
     def grouped(self, bounds: Indices) -> Points:
         """Points of which each stands for a run of these."""
@@ -48,7 +48,8 @@ class Points:
 
     def error(self, bounds: Indices) -> float:
         """The squared error of a division whose runs are replaced by their means; infinite where a run is empty."""
-        count, total, squares = (np.diff(part[bounds]) for part in (self.count, self.total, self.squares))
+        sums = (part[bounds] for part in (self.count, self.total, self.squares))
+        count, total, squares = (part[1:] - part[:-1] for part in sums)
         return float(np.sum(squares - total * total / count)) if (count > 0).all() else np.inf
 
     def __len__(self) -> int:

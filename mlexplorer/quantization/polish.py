@@ -19,30 +19,33 @@ import numpy as np
 from mlexplorer.quantization.points import Doubles, Indices, Points
 
 _NEWTON_STEPS = 3
-_POSITIONS = 1024
-_LEAST_AND_MOST = 12, 48
+_POSITIONS = 12
+_REACH = 4
 _NARROWER = 0.3
 _FEW_BOUNDS = 33
 _MOST_SHARED = 0.249
 
 
-def polish(points: Points, divisions: Sequence[Indices]) -> list[Indices]:
+def polish(points: Points, divisions: Sequence[Indices], groups: int) -> list[Indices]:
     """Divisions with at most the squared errors of these, as a rule much closer to the least there is.
 
     No run of `divisions` is empty; none becomes so.
     """
     polished = []
+    most = max((len(bounds) for bounds in divisions), default=0)
+    room = np.empty((3, most, 2 * _POSITIONS + 1, 2 * _POSITIONS + 1))
     for bounds in divisions:
         moved = _descended(points, bounds)
-        offset = np.linspace(-1, 1, 2 * int(np.clip(_POSITIONS // len(bounds), *_LEAST_AND_MOST)) + 1)
+        offset = np.linspace(-1, 1, 2 * _POSITIONS + 1) * min(1, len(bounds) * _REACH / groups)
         while True:
             apart = np.diff(moved).max() * (offset[1] - offset[0])
-            before, moved = moved, _rechosen(points, moved, offset)
+            before, moved = moved, _rechosen(points, moved, offset, room)
             if apart > 1:
                 offset *= _NARROWER
             elif len(moved) > _FEW_BOUNDS or np.array_equal(before, moved):
                 break
-        polished.append(_descended(points, moved))
+        moved = _descended(points, moved)
+        polished.append(moved)
     return polished
 
 
@@ -70,8 +73,8 @@ def _nearest(points: Points, centres: Doubles) -> Indices:
 
 def _newton(points: Points, centres: Doubles, clusters: Points) -> Doubles:
     """The centres after one step of Newton; `clusters` are the values that are nearest to each."""
-    count = np.diff(clusters.count)
-    middle, quarter = (centres[1:] + centres[:-1]) / 2, np.diff(centres) / 4
+    count = clusters.count[1:] - clusters.count[:-1]
+    middle, quarter = (centres[1:] + centres[:-1]) / 2, (centres[1:] - centres[:-1]) / 4
     inside = np.searchsorted(points.means, middle + quarter), np.searchsorted(points.means, middle - quarter)
     shared = (points.count[inside[0]] - points.count[inside[1]]) / 2
     shared = np.minimum(shared, np.minimum(count[1:], count[:-1]) * _MOST_SHARED)
@@ -91,17 +94,20 @@ def _solved(diagonal: list[float], beside: list[float], right: list[float]) -> D
     return np.array(solution[::-1])
 
 
-def _rechosen(points: Points, bounds: Indices, offset: Doubles) -> Indices:
+def _rechosen(points: Points, bounds: Indices, offset: Doubles, room: Doubles) -> Indices:
     """The division with its inner bounds at the best of some positions each.
 
     `offset`, ascending, says where these are, as parts of the runs on both sides of the bound. The errors of the runs
     between all pairs of positions of neighbouring bounds are computed at once, and then summed from bound to bound.
+    `room` is memory to compute in.
     """
     size = np.diff(bounds)[:, None]
     place = np.repeat(bounds[:, None], offset.size, axis=1)
     place[1:-1] += np.rint(offset * np.where(offset < 0, size[:-1], size[1:])).astype(np.intp)
-    sums = (part[place] for part in (points.count, points.total, points.squares))
-    count, total, squares = (part[1:, None, :] - part[:-1, :, None] for part in sums)
+    for part, differences in zip((points.count, points.total, points.squares), room, strict=True):
+        sums = part[place]
+        np.subtract(sums[1:, None, :], sums[:-1, :, None], out=differences[: len(size)])
+    count, total, squares = room[:, : len(size)]
     empty = count <= 0
     count[empty] = 1
     total *= total
@@ -109,12 +115,14 @@ def _rechosen(points: Points, bounds: Indices, offset: Doubles) -> Indices:
     error = np.subtract(squares, total, out=squares)
     error[empty] = np.inf
     least = np.zeros((len(place), offset.size))
+    sums = np.empty(error.shape[1:])
     for run, added in enumerate(error):
-        (added + least[run, :, None]).min(axis=0, out=least[run + 1])
+        np.add(added, least[run, :, None], out=sums)
+        np.minimum.reduce(sums, axis=0, out=least[run + 1])
     chosen = np.empty_like(bounds)
     position = 0
     for bound in range(len(bounds) - 1, -1, -1):
         chosen[bound] = place[bound, position]
         if bound:
-            position = int((error[bound - 1, :, position] + least[bound - 1]).argmin())
+            position = (error[bound - 1, :, position] + least[bound - 1]).argmin()
     return chosen
