@@ -24,6 +24,9 @@ IR_VERSION = 9
 FOLDED_ELEMENTS = 4096
 """Results of constants above this size stay operators: onnxruntime folds them, and the graph stays small."""
 
+_MOST_TAPS = 1 << 24
+"""Elements of a pooling window; onnxruntime visits each of them, paddings too, and cannot be stopped meanwhile."""
+
 _ELEMENT_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.int64): TensorProto.INT64,
@@ -337,6 +340,9 @@ class GraphBuilder:
         while given and not names[given - 1]:  # onnxruntime's layout optimization passes over a Conv with an empty bias
             given -= 1
         node = helper.make_node(type, names[:given], results, name=f"{self.layer}/{results[0]}", **attributes)
+        taps = prod(attributes.get("kernel_shape", ()))
+        if taps > _MOST_TAPS:
+            raise ModelError(f"a window of {taps} elements is larger than any input; it may have {_MOST_TAPS}")
         types = self._infer(node, {n: o for n, o in zip(names, operands, strict=True) if o is not None})
         values = [Value(name, *types[name]) for name in results]
         for value in values:

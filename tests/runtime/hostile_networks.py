@@ -60,6 +60,9 @@ def mutate(model: Any, rng: np.random.Generator) -> None:
     """Change one random field of one random message, rather of a layer."""
     network = getattr(model, model.WhichOneof("Type"), None) if model.WhichOneof("Type") else None
     layers = list(getattr(network, "layers", ()))
+    if layers and rng.random() < 0.3:
+        _rewire(network.layers, rng)
+        return
     if layers and rng.random() < 0.85:
         layer = layers[int(rng.integers(len(layers)))]
         own = layer.WhichOneof("layer")
@@ -74,6 +77,30 @@ def mutate(model: Any, rng: np.random.Generator) -> None:
     present = [field for field, _ in message.ListFields()]
     chosen = present if present and rng.random() < 0.6 else fields
     _change(message, chosen[int(rng.integers(len(chosen)))], rng)
+
+
+def _rewire(layers: Any, rng: np.random.Generator) -> None:
+    """Let a layer read or write another blob, be of another type, come twice or at another place."""
+    layer, other = (layers[int(rng.integers(len(layers)))] for _ in range(2))
+    names = [name for each in layers for name in (*each.input, *each.output)] or ["x0"]
+    way = rng.integers(6)
+    if way < 3:
+        ends = layer.input if way < 2 else layer.output
+        name = names[int(rng.integers(len(names)))]
+        if len(ends) and rng.random() < 0.8:
+            ends[int(rng.integers(len(ends)))] = name
+        else:
+            ends.append(name)
+    elif way == 3:
+        types = [field.name for field in layer.DESCRIPTOR.oneofs_by_name["layer"].fields]
+        getattr(layer, types[int(rng.integers(len(types)))]).SetInParent()
+    elif way == 4:
+        layers.add().CopyFrom(layer)
+    else:
+        copy = type(layer)()
+        copy.CopyFrom(layer)
+        layer.CopyFrom(other)
+        other.CopyFrom(copy)
 
 
 def spoil(data: bytes, rng: np.random.Generator) -> bytes:

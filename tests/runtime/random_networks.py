@@ -202,8 +202,8 @@ class Sketch:
         try:
             self.one(PROPOSALS[self.type])(self)
             self.finish(start)
-        except (Unfit, interpreter.Fragile, ValueError, IndexError) as error:
-            if isinstance(error, ValueError | IndexError) and self.type != "loop":
+        except Exception as error:
+            if not isinstance(error, Unfit | interpreter.Fragile) and self.type != "loop":
                 raise  # the second turn of a loop may meet shapes that the first one has changed
             del self.network.layers[start:]
             self.feeds, (self.blobs, self.noisy) = feeds, before

@@ -202,6 +202,14 @@ def test_results_of_known_shapes_may_not_be_vast_either() -> None:
         run(model, {"x": np.ones(2)}, ["x"])
 
 
+def test_a_window_may_not_be_vast() -> None:
+    model, net = network({"x": (1, 3, 5)}, ["y"])
+    window = add(net, "pooling", "x", "y", name="wide", kernelSize=[3, 2**31], same={})
+    window.type = window.AVERAGE
+    with pytest.raises(ModelError, match=r"'wide' \(pooling\): a window of 6442450944 elements"):
+        run(model, {"x": np.ones((1, 3, 5))}, ["y"])
+
+
 @pytest.mark.parametrize("shape", [[-2, -3], [-1, -1], [7, -1], [0, -1]])
 def test_shapes_that_are_none(shape: list[int]) -> None:
     model, net = network({"x": (2, 3)}, ["y"])
