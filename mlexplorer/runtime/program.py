@@ -279,7 +279,9 @@ class _Run:
             inputs = [self._blob(node, blob) for blob in node.inputs]
             try:
                 if node.type == "custom":
-                    results: Sequence[Array] = self._program._custom[node.id].evaluate(inputs)
+                    results: Sequence[Array] = self._program._custom[node.id].evaluate(
+                        [array.copy() for array in inputs]
+                    )
                 else:
                     with np.errstate(all="ignore"):
                         results = EVALUATIONS[node.type](node, inputs)

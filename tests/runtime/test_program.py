@@ -50,6 +50,23 @@ def test_a_custom_layer_runs_between_two_segments() -> None:
     np.testing.assert_allclose(y, -(a / (1 + np.exp(-1.5 * a))) + 0.5, rtol=1e-5)
 
 
+def test_a_custom_layer_that_writes_over_its_input_changes_nothing_else() -> None:
+    class InPlace(Swish):
+        def evaluate(self, inputs: list[Any]) -> list[Any]:
+            inputs[0] *= 2
+            return inputs
+
+    model, net = network({"x": (2, 3)}, ["y", "z"])
+    add(net, "custom", "x", "y", className="InPlace").parameters["beta"].doubleValue = 1.0
+    add(net, "activation", "x", "z", linear={"alpha": 1.0, "beta": 1.0})
+    x = RNG.normal(size=(2, 3)).astype(np.float32)
+    given = x.copy()
+    y, z = run(model, {"x": given}, ["y", "z"], custom_layers={"InPlace": InPlace})
+    np.testing.assert_array_equal(y, 2 * x)
+    np.testing.assert_array_equal(z, x + 1)
+    np.testing.assert_array_equal(given, x)
+
+
 def test_a_custom_layer_without_a_class_is_named_before_anything_runs() -> None:
     with pytest.raises(CustomLayerError, match=r"'swish' \(class 'Swish'\).*mlexplorer\.custom_layer"):
         Program(mle.load(swish_network()))
