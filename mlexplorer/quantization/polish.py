@@ -44,7 +44,6 @@ def polish(points: Points, divisions: Sequence[Indices], groups: int) -> list[In
                 offset *= _NARROWER
             elif len(moved) > _FEW_BOUNDS or np.array_equal(before, moved):
                 break
-        moved = _descended(points, moved)
         polished.append(moved)
     return polished
 
@@ -116,13 +115,11 @@ def _rechosen(points: Points, bounds: Indices, offset: Doubles, room: Doubles) -
     error[empty] = np.inf
     least = np.zeros((len(place), offset.size))
     sums = np.empty(error.shape[1:])
-    for run, added in enumerate(error):
-        np.add(added, least[run, :, None], out=sums)
-        np.minimum.reduce(sums, axis=0, out=least[run + 1])
-    chosen = np.empty_like(bounds)
-    position = 0
-    for bound in range(len(bounds) - 1, -1, -1):
-        chosen[bound] = place[bound, position]
-        if bound:
-            position = (error[bound - 1, :, position] + least[bound - 1]).argmin()
-    return chosen
+    add, smallest = np.add, np.minimum.reduce  # all of this is called for each bound
+    for before, added, after in zip(least[:-1, :, None], error, least[1:], strict=True):
+        add(before, added, sums)
+        smallest(sums, 0, None, after)
+    positions = [0]
+    for before, added in zip(least[-2::-1], error[::-1], strict=True):
+        positions.append(add(before, added[:, positions[-1]]).argmin())
+    return place[np.arange(len(bounds)), positions[::-1]]
