@@ -49,11 +49,62 @@ def case(seed: int, bases: Sequence[Any] = ()) -> tuple[Any, dict[str, Any]]:
     else:
         network = random_network(int(rng.integers(1 << 20)))
         model, feeds = network.model, network.feeds
+        if rng.random() < 0.25:
+            _classify(model, rng)
+        if rng.random() < 0.25:
+            _look(model, feeds, rng)
     for _ in range(int(rng.integers(1, 4))):
         mutate(model, rng)
     if rng.random() < 0.15:
         return spoil(model.SerializeToString(), rng), feeds
     return model, feeds
+
+
+def _classify(model: Any, rng: np.random.Generator) -> None:
+    """Make a network a classifier, with as many labels as its last blob may have values."""
+    copy = type(model.neuralNetwork)()
+    copy.CopyFrom(model.neuralNetwork)
+    classifier = model.neuralNetworkClassifier
+    classifier.layers.extend(copy.layers)
+    classifier.arrayInputShapeMapping = copy.arrayInputShapeMapping
+    count = int(rng.integers(1, 9))
+    if rng.random() < 0.5:
+        classifier.int64ClassLabels.vector.extend(range(count))
+    else:
+        classifier.stringClassLabels.vector.extend(map(str, range(count)))
+    network = model.neuralNetworkClassifier.layers
+    last = network[-1].output[0] if network and network[-1].output else "x0"
+    add = classifier.layers.add
+    for kind, source, target in (("flattenTo2D", last, "flat"), ("sliceStatic", "flat", "cut")):
+        layer = add(name=kind, input=[source], output=[target])
+        getattr(layer, kind).SetInParent()
+    cut = classifier.layers[-1].sliceStatic
+    cut.beginIds.extend([0, 0])
+    cut.endIds.extend([1, count])
+    cut.strides.extend([1, 1])
+    del model.description.output[:]
+    model.description.output.add(name="label").type.stringType.SetInParent()
+    model.description.output.add(name="scores").type.dictionaryType.stringKeyType.SetInParent()
+    model.description.predictedFeatureName = "label"
+    model.description.predictedProbabilitiesName = "scores"
+
+
+def _look(model: Any, feeds: dict[str, Any], rng: np.random.Generator) -> None:
+    """Let a network see a picture, scaled, in place of its first input."""
+    network = getattr(model, model.WhichOneof("Type"))
+    name = model.description.input[0].name
+    shape = np.shape(feeds[name])
+    image = model.description.input[0].type.imageType
+    image.width, image.height = (shape[-1], shape[-2]) if len(shape) > 1 else (3, 4)
+    image.colorSpace = int(rng.choice([image.RGB, image.BGR, image.GRAYSCALE]))
+    network.imageInputShapeMapping = int(rng.integers(2))
+    step = network.preprocessing.add(featureName=name)
+    if rng.random() < 0.7:
+        step.scaler.channelScale = 1 / 255
+        step.scaler.redBias = -0.5
+    else:
+        step.meanImage.meanImage.extend([0.5] * (3 * image.width * image.height))
+    del feeds[name]
 
 
 def mutate(model: Any, rng: np.random.Generator) -> None:
