@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mlexplorer.calibration.error_feedback import GridLevels, Levels, Moments, TableLevels, round_and_fit
 from mlexplorer.calibration.products import Product, products
-from mlexplorer.errors import Cancelled
 from mlexplorer.graph import Graph, Node, Weight
 from mlexplorer.model import Model
+from mlexplorer.progress import check
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Float16, Scheme
 from mlexplorer.quantization.selection import groups, scopes_above
@@ -50,17 +50,16 @@ def calibrate(
     planned = plan._planned(model)
     copy = model.copy()
     written = {weight.key: weight for weight in Graph(copy.spec, copy.blobs).weights}
-    captured = _Captured(model, copy, inputs, custom_layers)
+    captured = _Captured(model, copy, inputs, custom_layers, cancelled)
     for done, (node, weight, scheme) in enumerate(planned):
-        if cancelled is not None and cancelled.is_set():
-            raise Cancelled("the quantization was cancelled")
+        check(cancelled)
         if progress is not None:
             progress(weight.key, done, len(planned))
         product = captured.product(node, weight)
         if product is None or isinstance(scheme, Float16):
             encoded = _encoded(scheme, node, weight, weight.array())
         else:
-            encoded = _with_feedback(scheme, node, product, captured.moments(node, product))
+            encoded = _with_feedback(scheme, node, product, captured.moments(node, product), cancelled)
         write(written[weight.key].params, encoded)
         for spec in scopes_above(copy.spec, node.scope):
             spec.specificationVersion = max(spec.specificationVersion, scheme.version)
@@ -76,8 +75,9 @@ class _Captured:
         copy: Model,
         inputs: Sequence[Mapping[str, Any]],
         custom_layers: Mapping[str, CustomLayerClass] | None,
+        cancelled: threading.Event | None,
     ) -> None:
-        self._copy, self._inputs = copy, inputs
+        self._copy, self._inputs, self._cancelled = copy, inputs, cancelled
         self._original = Predictor(model, custom_layers)
         self._products = {product.weight.key: product for node in _reachable(model) for product in products(node)}
         self._node = ""
@@ -101,11 +101,12 @@ class _Captured:
             found = self._moments[groups, columns] = Moments(groups, columns)
             most = max(1, VECTORS // len(self._inputs))
             for own, other in zip(self._blobs, self._quantized, strict=True):
+                check(self._cancelled)
                 found.add(product.vectors(own, most), product.vectors(other, most))
         return found
 
-    @staticmethod
-    def _run(predictor: Predictor, given: Mapping[str, Any], blob: str) -> Array:
+    def _run(self, predictor: Predictor, given: Mapping[str, Any], blob: str) -> Array:
+        check(self._cancelled)
         array: Array = predictor.predict(given, outputs=[blob])[blob]
         return array
 
@@ -118,7 +119,9 @@ def _reachable(model: Model) -> Iterator[Node]:
             yield node
 
 
-def _with_feedback(scheme: Scheme, node: Node, product: Product, moments: Moments) -> Encoded:
+def _with_feedback(
+    scheme: Scheme, node: Node, product: Product, moments: Moments, cancelled: threading.Event | None
+) -> Encoded:
     weight = product.weight
     targets = moments.targets(product.matrices(weight.array()))
     start = _encoded(scheme, node, weight, product.restore(targets).astype(np.float32).reshape(weight.shape))
@@ -129,7 +132,7 @@ def _with_feedback(scheme: Scheme, node: Node, product: Product, moments: Moment
         assert start.scale is not None
         assert start.bias is not None
         levels = GridLevels(start.scale, start.bias, start.bits)
-    codes, levels = round_and_fit(targets, moments.pieces(), levels)
+    codes, levels = round_and_fit(targets, moments.pieces(), levels, cancelled)
     flat = np.ascontiguousarray(product.restore(codes))
     if isinstance(levels, TableLevels):
         return Encoded(start.bits, codes=flat, table=levels.table.astype(np.float32))

@@ -11,6 +11,7 @@ Matrices are [groups, rows, columns], a row for each output; moments are those o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mlexplorer.progress import check
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
@@ -102,12 +105,17 @@ class Moments:
         return out
 
 
-def round_and_fit(targets: Doubles, pieces: Sequence[Piece], levels: Levels) -> tuple[Codes, Levels]:
-    """The codes and the levels with the least error found: rounded, fitted and rounded anew, `FITS` times."""
+def round_and_fit(
+    targets: Doubles, pieces: Sequence[Piece], levels: Levels, cancelled: threading.Event | None = None
+) -> tuple[Codes, Levels]:
+    """The codes and the levels with the least error found: rounded, fitted and rounded anew, `FITS` times.
+
+    Raises Cancelled once `cancelled` is set.
+    """
     best: tuple[Codes, Levels] | None = None
     least = np.inf
     for turn in range(FITS + 1):
-        codes = round_with_feedback(targets, pieces, levels)
+        codes = round_with_feedback(targets, pieces, levels, cancelled)
         error = output_error(targets, pieces, levels.values(codes))
         if best is None or error < least:
             best, least = (codes, levels), error
@@ -123,20 +131,23 @@ def output_error(targets: Doubles, pieces: Sequence[Piece], values: Doubles) -> 
     return sum(float(np.sum((d @ piece.moment) * d)) for piece, d in zip(pieces, differences, strict=True))
 
 
-def round_with_feedback(targets: Doubles, pieces: Sequence[Piece], levels: Levels) -> Codes:
-    """The codes of all matrices, column after column."""
+def round_with_feedback(
+    targets: Doubles, pieces: Sequence[Piece], levels: Levels, cancelled: threading.Event | None = None
+) -> Codes:
+    """The codes of all matrices, column after column; raises Cancelled once `cancelled` is set."""
     codes = np.empty(targets.shape, np.uint8)
     for piece in pieces:
-        codes[piece.group][:, piece.columns] = _round(piece.of(targets), piece, levels)
+        codes[piece.group][:, piece.columns] = _round(piece.of(targets), piece, levels, cancelled)
     return codes
 
 
-def _round(target: Doubles, piece: Piece, levels: Levels) -> Codes:
+def _round(target: Doubles, piece: Piece, levels: Levels, cancelled: threading.Event | None) -> Codes:
     factor = piece.factor
     rest = np.asfortranarray(target[:, piece.order])
     codes = np.empty(rest.shape, np.uint8, order="F")
     columns = rest.shape[1]
     for start in range(0, columns, _BLOCK):
+        check(cancelled)
         stop = min(start + _BLOCK, columns)
         errors = np.empty((len(rest), stop - start))
         for column in range(start, stop):
