@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlexplorer.calibration import calibrate, calibration_inputs
 from mlexplorer.comparison import psnr, snr
 from mlexplorer.errors import Cancelled, InputError
 from mlexplorer.model import Feature, Model
+from mlexplorer.progress import check
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan, quantize
@@ -30,7 +32,9 @@ Input = Image.Image | Array
 Key = tuple[str, int]
 
 SCHEMES: Mapping[str, type[Linear] | type[LookupTable]] = {"linear": Linear, "lookup_table": LookupTable}
-"""The schemes of a sweep by name."""
+"""The schemes of a sweep by name, as long as no other ones are asked for."""
+FEEDBACK = "feedback"
+"""The name of look-up tables that are rounded with error feedback, which takes a run of the network for each layer."""
 ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
 BITS = (4, 5, 3, 6, 2, 7, 8, 1)
@@ -38,16 +42,19 @@ BITS = (4, 5, 3, 6, 2, 7, 8, 1)
 _COARSE_SIDE = 0.5
 _TOP = 5
 
+LayerProgress = Callable[[int, int], None]
+"""Called with the number of the layer that is being calibrated, counted from 1, and of how many."""
+
 
 @dataclass(frozen=True)
 class Row:
     """One model of a sweep: the original or a quantized one.
 
-    `scheme` is "linear", "lookup_table" or "original"; `bits` is that of the weights; `nbytes` is the exact size of the
-    saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter of the pixels)
-    or "full". `image` is the index of the picture. `output` is an [H, W, 3] uint8 picture, a classifier's best
-    (label, probability) pairs, or a float array; `quality` is its PSNR ("PSNR") or its signal-to-noise ratio ("SNR")
-    against the original's output, in dB, None until the model has run.
+    `scheme` is "linear", "lookup_table", "feedback" or "original"; `bits` is that of the weights; `nbytes` is the exact
+    size of the saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter of
+    the pixels) or "full". `image` is the index of the picture. `output` is an [H, W, 3] uint8 picture, a classifier's
+    best (label, probability) pairs, or a float array; `quality` is its PSNR ("PSNR") or its signal-to-noise ratio
+    ("SNR") against the original's output, in dB, None until the model has run.
     """
 
     scheme: str
@@ -82,7 +89,11 @@ class Step:
     @property
     def label(self) -> str:
         """The step in words: "4 bit LUT, coarse"."""
-        names = {ORIGINAL: f"the {self.bits}-bit original", "lookup_table": f"{self.bits} bit LUT"}
+        names = {
+            ORIGINAL: f"the {self.bits}-bit original",
+            "lookup_table": f"{self.bits} bit LUT",
+            FEEDBACK: f"{self.bits} bit LUT + feedback",
+        }
         name = names.get(self.scheme, f"{self.bits} bit {self.scheme}")
         return f"{name}, coarse" if self.stage == "coarse" else name
 
@@ -94,19 +105,22 @@ def rows(
     schemes: Sequence[str] = tuple(SCHEMES),
     bits: Sequence[int] = BITS,
     custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    calibration: Any = "noise",
 ) -> Iterator[Row]:
     """Rows of a model at every bit depth of every scheme, for every picture, in the order in which they are of use.
 
     First the sizes of all files, then for each picture the original and the depths in the order of `bits`, on a quarter
-    of the pixels where the model accepts that, then all of them in full. Raises InputError where the pictures or the
-    model's inputs do not fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
+    of the pixels where the model accepts that, then all of them in full. `schemes` may name "feedback" as well, which
+    is calibrated on `calibration` (see `Calibrated`). Raises InputError where the pictures or the model's inputs do not
+    fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
     """
     known = {}
     for row in sizes(model, schemes, bits):
         known[row.key] = row.nbytes
         yield row
     inputs = read_inputs(model, images)[0]
-    runs = Runs(model, inputs, schemes=schemes, bits=bits, custom_layers=custom_layers, known_sizes=known)
+    calibrated = Calibrated(model, calibration, custom_layers)
+    runs = Runs(model, inputs, schemes=schemes, bits=bits, calibrated=calibrated, known_sizes=known)
     for image in range(len(runs.inputs)):
         for step in runs.steps(image):
             yield runs.row(step)
@@ -123,10 +137,14 @@ def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[
 
 
 def scheme(name: str, bits: int) -> Scheme:
-    """The scheme of a sweep by name and bits, with its defaults; raises InputError for an unknown name."""
-    if name not in SCHEMES:
-        raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, SCHEMES))}")
-    return SCHEMES[name](bits=bits)
+    """The scheme of a sweep by name and bits, with its defaults; raises InputError for an unknown name.
+
+    That of "feedback" is a look-up table, too: what differs is how the weights are rounded.
+    """
+    known = {**SCHEMES, FEEDBACK: LookupTable}
+    if name not in known:
+        raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, known))}")
+    return known[name](bits=bits)
 
 
 def original_bits(model: Model) -> int:
@@ -137,12 +155,67 @@ def original_bits(model: Model) -> int:
     return max(counts, key=lambda bits: counts[bits]) if counts else 32
 
 
+class Calibrated:
+    """Copies of a model with look-up tables rounded with error feedback: made when they are asked for, and kept.
+
+    `calibration` is "noise", or pictures or inputs as `calibration_inputs` takes them; `custom_layers` are classes by
+    name.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        calibration: Any = "noise",
+        custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    ) -> None:
+        self.original, self.custom_layers = model, custom_layers
+        self._calibration = calibration
+        self._inputs: list[dict[str, Any]] | None = None
+        self._models: dict[int, Model] = {}
+        self._locks = {bits: threading.Lock() for bits in BITS}
+
+    def __contains__(self, bits: int) -> bool:
+        return bits in self._models
+
+    def model(
+        self, bits: int, progress: LayerProgress | None = None, cancelled: threading.Event | None = None
+    ) -> Model:
+        """The copy with tables of 2^bits entries; another thread that asks for the same one waits for it.
+
+        Raises as `calibrate` and `calibration_inputs` do, and Cancelled once `cancelled` is set.
+        """
+        while not self._locks[bits].acquire(timeout=0.1):
+            check(cancelled)
+        try:
+            if bits not in self._models:
+                self._models[bits] = self._calibrate(bits, progress, cancelled)
+            return self._models[bits]
+        finally:
+            self._locks[bits].release()
+
+    def _calibrate(self, bits: int, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
+        if self._inputs is None:
+            self._inputs = calibration_inputs(self.original, self._calibration)
+        plan = Plan.uniform(self.original, scheme(FEEDBACK, bits))
+        numbers: dict[str, int] = {}
+        for key in plan.schemes:
+            numbers.setdefault(key.rpartition(":")[0], len(numbers) + 1)
+
+        def report(key: str, _done: int, _total: int) -> None:
+            if progress is not None:
+                progress(numbers[key.rpartition(":")[0]], len(numbers))
+
+        return calibrate(
+            self.original, plan, self._inputs, custom_layers=self.custom_layers, progress=report, cancelled=cancelled
+        )
+
+
 class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
     `inputs` are pictures or arrays by name, from `read_inputs`; `known_sizes` are the bytes of the files by scheme and
-    bits, where `sizes` was asked before. Raises UnsupportedError or CustomLayerError, naming
-    every layer that cannot run.
+    bits, where `sizes` was asked before; `calibrated` has the copies for "feedback", and the classes of custom layers.
+    Raises UnsupportedError or CustomLayerError, naming every layer that cannot run.
     """
 
     def __init__(
@@ -152,7 +225,7 @@ class Runs:
         *,
         schemes: Sequence[str] = tuple(SCHEMES),
         bits: Sequence[int] = BITS,
-        custom_layers: Mapping[str, CustomLayerClass] | None = None,
+        calibrated: Calibrated | None = None,
         known_sizes: Mapping[Key, int] | None = None,
     ) -> None:
         self.inputs = list(inputs)
@@ -164,7 +237,8 @@ class Runs:
         if not self._sizes.keys() >= {self._original, *self._choices}:
             self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
         self._references: dict[tuple[int, str], Any] = {}
-        self._predictor = self._running = Predictor(model, custom_layers)
+        self._calibrated = calibrated or Calibrated(model)
+        self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
         self._stopped = threading.Event()
 
     def steps(self, image: int, start: Key | None = None, done: Collection[Step] = ()) -> list[Step]:
@@ -179,8 +253,11 @@ class Runs:
         full = {step.key for step in done if step.image == image and step.stage == "full"}
         return [step for step in steps if step not in done and (step.stage == "full" or step.key not in full)]
 
-    def row(self, step: Step) -> Row:
-        """Run one step; raises Cancelled after `cancel`."""
+    def row(self, step: Step, progress: LayerProgress | None = None, cancelled: threading.Event | None = None) -> Row:
+        """Run one step; raises Cancelled after `cancel`.
+
+        A "feedback" step calibrates first where that was not done before, and raises as `Calibrated.model` does.
+        """
         self._stopped.clear()
         feed = _stages(self._feature, self.inputs[step.image][1])[step.stage]
         place = step.image, step.stage
@@ -188,10 +265,14 @@ class Runs:
             self._references[place] = self._run(self._predictor, feed)
         output = reference = self._references[place]
         if step.scheme != ORIGINAL:
-            quantized = quantize(self._model, scheme(step.scheme, step.bits))
+            if step.scheme == FEEDBACK:
+                quantized = self._calibrated.model(step.bits, progress, cancelled)
+            else:
+                quantized = quantize(self._model, scheme(step.scheme, step.bits))
             output = self._run(self._predictor.rebind(quantized), feed)
         metric, quality = _quality(reference, output)
-        size = self._sizes[step.key]
+        # a table takes the same bytes whatever stands in it
+        size = self._sizes.get(step.key) or self._sizes["lookup_table", step.bits]
         return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, _shown(output))
 
     def cancel(self) -> None:

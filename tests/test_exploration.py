@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
+from mlexplorer.exploration import ORIGINAL, Calibrated, Row, Runs, input_feature, read_inputs, sizes
+from mlexplorer.exploration import rows as every_row
 from mlexplorer.runtime.resizing import fit
-from mlexplorer.exploration import ORIGINAL, Row, Runs, input_feature, read_inputs, sizes, rows as every_row
 from tests.checks import one_layer_model
-from tests.painter import painter, photo
+from tests.painter import deep_painter, painter, photo
 
 DEPTHS = [(scheme, bits) for scheme in ("linear", "lookup_table") for bits in range(1, 9)]
 
@@ -183,3 +185,41 @@ def test_known_sizes_are_used_only_where_all_are_known() -> None:
         runs = Runs(model, inputs, known_sizes=known)
         step = next(step for step in runs.steps(0) if step.scheme != ORIGINAL)
         assert runs.row(step).nbytes == expected[step.key]
+
+
+@pytest.mark.parametrize("calibration", ["noise", [photo(seed=4)]])
+def test_feedback_is_what_quantize_calibrates_at_the_size_of_the_table(calibration: Any, tmp_path: Path) -> None:
+    model = deep_painter()
+    schemes = ["lookup_table", "feedback"]
+    known = list(every_row(model, photo(), schemes=schemes, bits=[2], calibration=calibration))
+    table, feedback = (next(row for row in known[::-1] if row.scheme == scheme) for scheme in schemes)
+    small = mle.quantize(model, mle.LookupTable(bits=2), calibration=calibration, progress=False)
+    np.testing.assert_array_equal(feedback.output, np.asarray(mle.predict(small, {"photo": photo()})["painted"]))
+    mle.save(small, tmp_path / "small.mlmodel")
+    assert (tmp_path / "small.mlmodel").stat().st_size == feedback.nbytes == table.nbytes
+    assert feedback.quality is not None
+    assert table.quality is not None
+    assert feedback.quality > table.quality + 2, "it makes up for what was lost"
+    assert {row.nbytes for row in known if row.scheme == "feedback"} == {feedback.nbytes}
+
+
+def test_a_calibrated_copy_is_made_once_and_not_at_all_when_cancelled() -> None:
+    calibrated, layers, cancelled = Calibrated(deep_painter()), [], threading.Event()
+
+    def cancel_in_the_second_layer(layer: int, count: int) -> None:
+        layers.append((layer, count))
+        if layer == 2:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        calibrated.model(3, cancel_in_the_second_layer, cancelled)
+    assert layers == [(1, 3), (2, 3)]
+    assert 3 not in calibrated
+    found: list[mle.Model] = []
+    threads = [threading.Thread(target=lambda: found.append(calibrated.model(3))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] is found[1] is calibrated.model(3)
+    assert 3 in calibrated

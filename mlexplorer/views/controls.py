@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from mlexplorer.errors import MlexplorerError
-from mlexplorer.model import Model
 from mlexplorer.exploration import Row
+from mlexplorer.model import Model
 from mlexplorer.views.view import View, static
 
 PACKAGE_SUFFIX = ".mlpackage"
+_NAMED = 3
+"""So many paths to calibrate on are written out, at most."""
 
 
 def row_data(row: Row) -> dict[str, Any]:
@@ -46,13 +50,29 @@ def model_data(model: Model, source: str | None = None) -> dict[str, str]:
     }
 
 
+def options_source(calibration: Any, custom_layers: Mapping[str, Any] | None = None) -> str:
+    """The options of `quantize` in Python: paths and classes by name, "..." for what has no name."""
+    paths = [calibration] if isinstance(calibration, str | Path) else calibration
+    if isinstance(paths, list | tuple) and 0 < len(paths) <= _NAMED and all(isinstance(p, str | Path) for p in paths):
+        names = [json.dumps(str(path), ensure_ascii=False) for path in paths]
+        named = names[0] if paths is not calibration else f"[{', '.join(names)}]"
+    else:
+        named = "..."
+    classes = [
+        f"{json.dumps(name, ensure_ascii=False)}: {getattr(layer, '__name__', '...')}"
+        for name, layer in (custom_layers or {}).items()
+    ]
+    return f"calibration={named}" + (f", custom_layers={{{', '.join(classes)}}}" if classes else "")
+
+
 class Controls(View):
     """Slider for the bits, switch for the scheme, size and quality of what is chosen, progress, a line of Python, Save.
 
     >>> from mlexplorer.exploration import rows
     >>> controls = Controls(model, rows(model, "photos"))
 
-    Traits: `bits`, `scheme`, `image` (see `View`). `on_save` gets the file's name, scheme and bits and returns what to
+    Traits: `bits`, `scheme`, `image` (see `View`). `calibration` has the options of `quantize` for error feedback, in
+    Python. `on_save` gets the file's name, scheme and bits and returns what to
     say; `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.
     """
 
@@ -65,6 +85,7 @@ class Controls(View):
         rows: Iterable[Row] = (),
         *,
         source: str | None = None,
+        calibration: str = options_source("noise"),
         on_save: Callable[[str, str, int], str] | None = None,
         on_cancel: Callable[[], None] | None = None,
         on_resume: Callable[[], None] | None = None,
@@ -73,7 +94,8 @@ class Controls(View):
         super().__init__(**traits)
         self._on_save, self._on_cancel, self._on_resume = on_save, on_cancel, on_resume
         if model is not None:
-            self.publish("model", {**model_data(model, source), "saves": on_save is not None})
+            names = {**model_data(model, source), "calibration": calibration}
+            self.publish("model", {**names, "saves": on_save is not None})
         for row in rows:
             self.add(row)
 

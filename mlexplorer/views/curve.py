@@ -1,4 +1,4 @@
-"""The curve: the size of the file against the quality of the output, for every bit depth of both schemes."""
+"""The curve: the size of the file against the quality of the output, for every bit depth of every scheme."""
 
 from __future__ import annotations
 

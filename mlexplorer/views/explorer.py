@@ -14,14 +14,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
+from mlexplorer.exploration import (
+    BITS,
+    FEEDBACK,
+    Calibrated,
+    LayerProgress,
+    Row,
+    Runs,
+    Step,
+    read_inputs,
+    scheme,
+    sizes,
+)
 from mlexplorer.formats import load, save
 from mlexplorer.model import Model
+from mlexplorer.progress import reporting
 from mlexplorer.quantization.plan import Plan, quantize
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike
-from mlexplorer.exploration import Row, Runs, Step, read_inputs, scheme, sizes
 from mlexplorer.views.background import Background
-from mlexplorer.views.controls import Controls
+from mlexplorer.views.controls import Controls, options_source
 from mlexplorer.views.curve import Curve
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
@@ -44,18 +56,24 @@ class _TopControls(Controls):
     _css = static("view.css", "controls.css", "explorer.css")
 
 
+class _AnotherIsChosen(Exception):
+    """The depth that is being calibrated is left for another one."""
+
+
 class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """One screen to choose a bit depth on: what the model makes, how large it is, and where its weights go.
 
-    Traits: `bits` (1..8), `scheme` ("linear" or "lookup_table"), `layer` (the id of a graph node, "" for none) and
-    `image` (the index of the picture). They follow the browser, and the browser follows them. The views are `controls`,
-    `graph`, `preview`, `curve` and `histogram`; each can be shown elsewhere as well.
+    Traits: `bits` (1..8), `scheme` ("linear", "lookup_table" or "feedback"), `layer` (the id of a graph node, "" for
+    none) and `image` (the index of the picture). They follow the browser, and the browser follows them. The views are
+    `controls`, `graph`, `preview`, `curve` and `histogram`; each can be shown elsewhere as well.
 
-    The computation runs in one background thread. What goes wrong there is shown on the screen and kept in `error`.
+    The computation runs in one background thread. Look-up tables with error feedback are computed once that scheme is
+    chosen: the chosen depth first, then the others, each with a run of the network for every layer. What goes wrong
+    there is shown on the screen and kept in `error`.
     """
 
     bits = traitlets.Int(4, min=1, max=8)
-    scheme = traitlets.Enum(("linear", "lookup_table"), "lookup_table")
+    scheme = traitlets.Enum(("linear", "lookup_table", FEEDBACK), "lookup_table")
     layer = traitlets.Unicode("")
     image = traitlets.Int(0, min=0)
 
@@ -70,6 +88,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         images: Images | None = None,
         *,
         custom_layers: Mapping[str, CustomLayerClass] | None = None,
+        calibration: Any = "noise",
         bits: int = 4,
         scheme: str = "lookup_table",
         layer: str | None = None,
@@ -78,7 +97,9 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self._background = Background("mlexplorer explorer")
         self.model = model
         self.error: MlexplorerError | None = None
-        self._images, self._custom_layers = images, custom_layers
+        self._images = images
+        self._calibrated = Calibrated(model, calibration, custom_layers)
+        self._with_feedback, self._cancelled = scheme == FEEDBACK, False
         self._inputs: Inputs = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
@@ -92,6 +113,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.controls = _TopControls(
             model,
             source=source or _sample_source(model),
+            calibration=options_source(calibration, custom_layers),
             on_save=self._save,
             on_cancel=self.cancel,
             on_resume=self.resume,
@@ -110,6 +132,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         for trait in ("bits", "scheme", "layer", "image"):
             traitlets.link((self, trait), (self.controls, trait))
         self.observe(lambda _: self.resume(), "image")
+        self.observe(lambda _: self._ask_for_feedback(), "scheme")
         self.resume()
 
     @property
@@ -120,16 +143,21 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     @property
     def plan(self) -> Plan:
-        """The plan that makes the chosen model."""
+        """The plan that makes the chosen model; with error feedback, what `quantize` takes beside the calibration."""
         return Plan.uniform(self.model, scheme(self.scheme, self.bits))
 
     def quantized(self) -> Model:
-        """The chosen model: a quantized copy of the original."""
-        return quantize(self.model, self.plan)
+        """The chosen model: a quantized copy of the original.
+
+        With error feedback it is calibrated now where that was not done before; raises as `quantize` does.
+        """
+        return self._quantized(self.scheme, self.bits)
 
     def save(self, path: str | Path) -> Path:
         """Save the chosen model and return the file's path; raises InputError where it would overwrite the original."""
-        return self._save_as(path, self.scheme, self.bits)
+        target = self._target(path)
+        save(self.quantized(), target)
+        return target
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is computed; False where `timeout` seconds were not enough."""
@@ -137,11 +165,12 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     def cancel(self) -> None:
         """Stop the computation; `resume` goes on with what is missing."""
+        self._cancelled = True
         self._background.cancel()
 
     def resume(self) -> None:
         """Compute what is missing of the chosen picture."""
-        image = self.image
+        image, self._cancelled = self.image, False
         self._background.submit(lambda cancelled: self._compute(image, cancelled), self._interrupt)
 
     def close(self) -> None:
@@ -182,20 +211,37 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         if runs is not None:
             runs.cancel()
 
+    def _ask_for_feedback(self) -> None:
+        """Compute the depths with error feedback from now on, as that scheme is chosen."""
+        if self.scheme == FEEDBACK:
+            asked, self._with_feedback = self._with_feedback, True
+            if not asked or self._cancelled or not self._background.busy:
+                self.resume()
+
     def _compute(self, image: int, cancelled: threading.Event) -> None:
         self.error = None
         try:
             self._prepare()
-            self._run(image, cancelled)
+            done = self._run(image, cancelled)
+            if self._with_feedback:
+                self._prepare_histograms(cancelled)
+                done = self._run_feedback(image, cancelled) or done
+            if self.error is None:
+                self.controls.progress("done", done)
+            else:
+                self._fail(self.error)
             self._prepare_histograms(cancelled)
         except Cancelled:
             self.controls.progress("cancelled", "Cancelled. What was computed so far stays.")
         except (MlexplorerError, OSError) as error:
-            self._fail(error if isinstance(error, MlexplorerError) else InputError(str(error)))
+            self._fail(error)
+            self.preview.say("There are no outputs to show. The line at the top says why.")
             self._prepare_histograms(cancelled)
         except Exception as error:
             self.controls.progress("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")
             raise
+        finally:
+            self.preview.working(0, 0, 0)
 
     def _prepare(self) -> None:
         """Sizes and pictures, which need no run, and then the lowered network."""
@@ -212,22 +258,72 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         if self._runs is None:
             self.controls.progress("running", "Preparing the network")
             known = {row.key: row.nbytes for row in self.results}
-            self._runs = Runs(self.model, self._inputs, custom_layers=self._custom_layers, known_sizes=known)
+            self._runs = Runs(self.model, self._inputs, calibrated=self._calibrated, known_sizes=known)
 
-    def _run(self, image: int, cancelled: threading.Event) -> None:
+    def _run(self, image: int, cancelled: threading.Event) -> str:
+        """The outputs without error feedback; returns what was done, in words."""
         assert self._runs is not None
         if image >= len(self._inputs):
             raise InputError(f"there is no picture {image}: there are {len(self._inputs)}, counted from 0")
         started = time.perf_counter()
         steps = self._runs.steps(image, (self.scheme, self.bits), self._done)
         for index, step in enumerate(steps):
+            if step.stage == "full" and self.scheme == FEEDBACK and self._with_feedback:
+                self._run_depth(image, self.bits, cancelled)
             self._repeat()
             self.controls.progress("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
             self._done.add(step)
         seconds = time.perf_counter() - started
-        text = f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
-        self.controls.progress("done", text)
+        return f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
+
+    def _run_feedback(self, image: int, cancelled: threading.Event) -> str:
+        """All depths with error feedback, at any time the chosen one first; returns what was done, in words."""
+        started, count = time.perf_counter(), 0
+        while self._with_feedback:
+            missing = [bits for bits in (self.bits, *BITS) if self._feedback_step(image, bits) not in self._done]
+            if not missing:
+                break
+            count += self._run_depth(image, missing[0], cancelled)
+        seconds = time.perf_counter() - started
+        return f"{count} outputs with feedback computed in {seconds:.0f} s" if count else ""
+
+    def _run_depth(self, image: int, bits: int, cancelled: threading.Event) -> bool:
+        """One depth with error feedback; whether its output is new.
+
+        Where another depth is chosen meanwhile, that one comes first, unless more than half of this one is done.
+        """
+        step = self._feedback_step(image, bits)
+        if step in self._done:
+            return False
+
+        def report(layer: int, layers: int) -> None:
+            chosen = self._feedback_step(image, self.bits)
+            if self.scheme == FEEDBACK and step != chosen and chosen not in self._done and layer * 2 < layers:
+                raise _AnotherIsChosen
+            self._repeat()
+            self.controls.progress("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
+            self.preview.working(bits, layer, layers)
+
+        try:
+            self.controls.progress("running", f"Computing {step.label}")
+            row = self._row(step, cancelled, report)
+            self.histogram.add_calibrated(self._calibrated.model(bits), bits)
+        except Cancelled:
+            raise
+        except _AnotherIsChosen:
+            return False
+        except (MlexplorerError, OSError) as error:
+            self._with_feedback = False
+            self._fail(error)
+            return False
+        self._add(row)
+        self._done.add(step)
+        return True
+
+    @staticmethod
+    def _feedback_step(image: int, bits: int) -> Step:
+        return Step(image, "full", FEEDBACK, bits)
 
     def _repeat(self) -> None:
         """Send once more what may have come before the page had loaded its modules, while the kernel cannot hear it."""
@@ -236,12 +332,12 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             for view in self._views:
                 view.repeat()
 
-    def _row(self, step: Step, cancelled: threading.Event) -> Row:
+    def _row(self, step: Step, cancelled: threading.Event, report: LayerProgress | None = None) -> Row:
         """One row; a late interruption that was meant for the job before is passed over."""
         assert self._runs is not None
         while not cancelled.is_set():
             try:
-                return self._runs.row(step)
+                return self._runs.row(step, report, cancelled)
             except Cancelled:
                 continue
         raise Cancelled("the computation was cancelled")
@@ -261,10 +357,9 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         if layer:
             self.histogram.prepare(layer)
 
-    def _fail(self, error: MlexplorerError) -> None:
-        self.error = error
+    def _fail(self, error: MlexplorerError | OSError) -> None:
+        self.error = error if isinstance(error, MlexplorerError) else InputError(str(error))
         self.controls.progress("failed", str(error))
-        self.preview.say("There are no outputs to show. The line at the top says why.")
 
     def _add(self, row: Row) -> None:
         with self._lock:
@@ -273,16 +368,25 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             view.add(row)
 
     def _save(self, name: str, scheme_name: str, bits: int) -> str:
-        path = self._save_as(name, scheme_name, bits)
-        return f"Saved {path}, {path.stat().st_size / 1e6:.2f} MB"
+        if scheme_name == FEEDBACK and bits not in self._calibrated:
+            raise InputError(f"{bits} bit LUT + feedback is not computed yet; choose it, or press Resume")
+        target = self._target(name)
+        save(self._quantized(scheme_name, bits), target)
+        return f"Saved {target}, {target.stat().st_size / 1e6:.2f} MB"
 
-    def _save_as(self, path: str | Path, scheme_name: str, bits: int) -> Path:
+    def _quantized(self, scheme_name: str, bits: int) -> Model:
+        if scheme_name != FEEDBACK:
+            return quantize(self.model, scheme(scheme_name, bits))
+        label = self._feedback_step(0, bits).label
+        with reporting(True) as report:
+            return self._calibrated.model(bits, lambda layer, layers: report(label, layer - 1, layers))
+
+    def _target(self, path: str | Path) -> Path:
         if not str(path).strip():
             raise InputError("give the file a name")
         target = Path(path).expanduser().absolute()
         if self.model.path is not None and target == Path(self.model.path).absolute():
             raise InputError(f"{target} is the original; give the quantized model another name")
-        save(quantize(self.model, scheme(scheme_name, bits)), target)
         return target
 
 
@@ -291,18 +395,21 @@ def explore(
     images: Images | None = None,
     *,
     custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    calibration: Any = "noise",
     **choice: Any,
 ) -> Explorer:
     """Open the explorer on a model, or on the file of one.
 
     `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
     sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
-    `custom_layers` maps class names to classes (see `CustomLayer`). `bits`, `scheme` and `layer` are what is chosen at
-    first, `source` is the expression that loads the model in the line of Python to copy.
+    `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what look-up tables with error
+    feedback are calibrated on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`,
+    `scheme` ("linear", "lookup_table" or "feedback") and `layer` are what is chosen at first, `source` is the
+    expression that loads the model in the line of Python to copy.
     """
     if not isinstance(model, Model):
         model = load(model)
-    return Explorer(model, images, custom_layers=custom_layers, **choice)
+    return Explorer(model, images, custom_layers=custom_layers, calibration=calibration, **choice)
 
 
 def _sample_photos() -> Any:

@@ -100,6 +100,27 @@ def histogram_data(weight: Weight) -> tuple[dict[str, Any], list[bytes]]:
     return content, [a.astype("<u4").tobytes() for a in counts] + [a.astype("<f4").tobytes() for a in levels]
 
 
+def calibrated_data(original: Model, calibrated: Model, bits: int) -> tuple[dict[str, Any], list[bytes]]:
+    """The tables of a calibrated copy at a bit depth as a message and little-endian buffers.
+
+    For each weight its key and the signal-to-noise ratio in dB; the buffers hold 2^bits entries for each of them, one
+    after the other: the table's float32 levels in the first, how many values stand at each, uint32, in the second.
+    """
+    arrays = {weight.key: weight for weight in original.graph.weights}
+    weights, tables, counts = [], [np.empty(0, np.float32)], [np.empty(0, np.uint32)]
+    for weight in calibrated.graph.weights:
+        if weight.kind == "lookup_table" and weight.bits == bits and weight.count:
+            encoded = weight.encoded()
+            assert encoded.codes is not None
+            assert encoded.table is not None
+            tables.append(encoded.table)
+            counts.append(np.bincount(encoded.codes, minlength=1 << bits).astype(np.uint32))
+            ratio = snr(arrays[weight.key].array(), weight.array())
+            weights.append({"key": weight.key, "sqnr": ratio if np.isfinite(ratio) else None})
+    buffers = [np.concatenate(tables).astype("<f4").tobytes(), np.concatenate(counts).astype("<u4").tobytes()]
+    return {"type": "calibrated", "bits": bits, "weights": weights}, buffers
+
+
 def layer_data(node: Node) -> dict[str, Any]:
     """What the page needs of a layer before its histograms: name, type, and its weights, the largest one first."""
     weights = sorted(node.weights, key=lambda weight: -weight.count)
@@ -118,7 +139,7 @@ class Histogram(View):
     >>> Histogram(model, layer="conv1")
 
     Traits: `bits`, `scheme`, `layer` (see `View`). A layer's data for all bit depths are sent once, when it is first
-    chosen or by `prepare`.
+    chosen or by `prepare`; the tables that error feedback makes come by `add_calibrated`.
     """
 
     _esm = static("view.js", "histogram.js")
@@ -128,6 +149,7 @@ class Histogram(View):
         super().__init__(**traits)
         self._model = model
         self._prepared: set[str] = set()
+        self._calibrated: set[int] = set()
         self._preparing = threading.Lock()
 
     def prepare(self, layer: str) -> None:
@@ -141,6 +163,13 @@ class Histogram(View):
                 if weight.count:
                     self.publish(("weight", weight.key), *histogram_data(weight))
             self._prepared.add(layer)
+
+    def add_calibrated(self, calibrated: Model, bits: int) -> None:
+        """Show the tables of a copy that was calibrated at a bit depth; once is enough."""
+        with self._preparing:
+            if self._model is not None and bits not in self._calibrated:
+                self.publish(("calibrated", bits), *calibrated_data(self._model, calibrated, bits))
+                self._calibrated.add(bits)
 
     def handle(self, content: Mapping[str, Any]) -> None:
         """Prepare the layer that the page asks for."""

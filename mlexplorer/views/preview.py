@@ -78,6 +78,11 @@ class Preview(View):
             thumbnails.append(webp(small))
         self.publish("inputs", {"type": "inputs", "names": [name for name, _ in inputs]}, thumbnails)
 
+    def working(self, bits: int, layer: int, layers: int) -> None:
+        """Show in the cell of a depth with error feedback which layer is being calibrated; 0 bits for none."""
+        if bits or "working" in self._messages:
+            self.publish("working", {"type": "working", "bits": bits, "layer": layer, "layers": layers})
+
     def say(self, text: str) -> None:
         """Say in the picture's place why there is none."""
         self.publish("notice", {"type": "notice", "text": text})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import pytest
 
 from mlexplorer.errors import InputError
-from mlexplorer.model import Model
 from mlexplorer.exploration import Row
-from mlexplorer.views.controls import Controls, model_data, row_data
+from mlexplorer.model import Model
+from mlexplorer.views.controls import Controls, model_data, options_source, row_data
 from mlexplorer.views.view import View
 from tests.painter import painter
 from tests.views.page import Page
@@ -96,3 +97,20 @@ def test_cancel_and_resume_reach_python() -> None:
     page.say(type="cancel")
     page.say(type="resume")
     assert asked == ["cancel", "resume"]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        ("noise", 'calibration="noise"'),
+        (Path("some") / "photos", f"calibration={json.dumps(str(Path('some') / 'photos'))}"),
+        (["a.png", "b.png"], 'calibration=["a.png", "b.png"]'),
+        ([*"abcd"], "calibration=..."),
+        ([{"x": 1}], "calibration=..."),
+    ],
+)
+def test_the_line_of_python_names_what_is_calibrated_on(calibration: Any, expected: str) -> None:
+    assert options_source(calibration) == expected
+    assert options_source(calibration, {"Swirl": Page}) == f'{expected}, custom_layers={{"Swirl": Page}}'
+    data = Page(Controls(painter(), calibration=options_source(calibration))).say(type="ready")
+    assert data[0]["calibration"] == expected

@@ -12,9 +12,9 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import CustomLayerError, InputError
-from mlexplorer.exploration import Runs, Step
+from mlexplorer.exploration import Calibrated, Runs, Step
 from mlexplorer.views.background import Background
-from tests.painter import painter, photo
+from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
 
 SECONDS = 60
@@ -123,9 +123,9 @@ def slow_rows(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     release = threading.Event()
     row = Runs.row
 
-    def wait_first(self: Runs, step: Step) -> Any:
+    def wait_first(self: Runs, step: Step, *more: Any) -> Any:
         release.wait(SECONDS)
-        return row(self, step)
+        return row(self, step, *more)
 
     monkeypatch.setattr(Runs, "row", wait_first)
     return release
@@ -144,6 +144,112 @@ def test_cancel_keeps_what_is_there_and_resume_goes_on(explorers: Any, slow_rows
     Page(explorer.controls).say(type="resume")
     assert explorer.wait(SECONDS)
     assert {row.stage for row in explorer.results} == {"full"}
+
+
+def feedback_depths(explorer: mle.Explorer, image: int = 0) -> list[int]:
+    """The depths with error feedback in the order in which they came."""
+    return [row.bits for row in explorer.results if row.scheme == "feedback" and row.image == image]
+
+
+@pytest.fixture
+def _few_depths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlexplorer.views.explorer.BITS", (4, 3, 2, 1))
+
+
+@pytest.mark.usefixtures("_few_depths")
+def test_feedback_is_computed_once_it_is_chosen_and_serves_every_picture(explorers: Any, tmp_path: Path) -> None:
+    explorer = explorers(deep_painter(), [photo(), photo(seed=2)])
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == []
+    explorer.bits = 2
+    explorer.scheme = "feedback"
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == [2, 4, 3, 1]
+    assert progress(explorer)["state"] == "done"
+    rows = {row.key: row for row in explorer.results}
+    assert rows["feedback", 2].quality > rows["lookup_table", 2].quality + 2
+    assert rows["feedback", 2].nbytes == rows["lookup_table", 2].nbytes
+    (working,) = [c for c in Page(explorer.preview).say(type="ready") if c["type"] == "working"]
+    assert working["bits"] == 0, "nothing is under way any more"
+    levels = [c for c in Page(explorer.histogram).say(type="ready") if c["type"] == "calibrated"]
+    assert sorted(content["bits"] for content in levels) == [1, 2, 3, 4]
+
+    page = Page(explorer.controls)
+    (answer,) = page.say(type="save", name=str(tmp_path / "small.mlmodel"), scheme="feedback", bits=2)
+    assert answer["text"].startswith("Saved")
+    expected = mle.quantize(explorer.model, mle.LookupTable(bits=2), calibration="noise", progress=False)
+    assert mle.load(tmp_path / "small.mlmodel").spec == explorer.quantized().spec == expected.spec
+    assert explorer.plan == mle.Plan.uniform(explorer.model, mle.LookupTable(bits=2))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(Calibrated, "_calibrate")
+        explorer.image = 1
+        assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer, 1) == feedback_depths(explorer)
+
+
+@pytest.fixture
+def layers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Any]]:
+    """What to do in a layer, by number, counted from 0 over all layers that are calibrated."""
+    plan: list[tuple[int, Any]] = []
+    calibrate, count = Calibrated._calibrate, iter(range(1000))
+
+    def watched(self: Calibrated, bits: int, progress: Any, cancelled: Any) -> Any:
+        def report(layer: int, layers: int) -> None:
+            number = next(count)
+            for action in [action for at, action in plan if at == number]:
+                action()
+            progress(layer, layers)
+
+        return calibrate(self, bits, report, cancelled)
+
+    monkeypatch.setattr(Calibrated, "_calibrate", watched)
+    return plan
+
+
+@pytest.mark.usefixtures("_few_depths")
+def test_another_depth_comes_first_where_less_than_half_of_one_is_done(
+    explorers: Any, layers: list[tuple[int, Any]]
+) -> None:
+    explorer = explorers(deep_painter(), photo(), bits=6)
+    # 6 bits are left for 3 bits in layer 1 of 3, and 3 bits are not left for 1 bit in layer 3
+    layers += [(0, lambda: setattr(explorer, "bits", 3)), (3, lambda: setattr(explorer, "bits", 1))]
+    explorer.scheme = "feedback"
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == [3, 1, 4, 2]
+
+
+@pytest.mark.usefixtures("_few_depths")
+def test_feedback_is_cancelled_within_a_layer_and_goes_on(explorers: Any, layers: list[tuple[int, Any]]) -> None:
+    explorer = explorers(deep_painter(), photo(), bits=4)
+    assert explorer.wait(SECONDS)
+    layers.append((4, lambda: Page(explorer.controls).say(type="cancel")))
+    explorer.scheme = "feedback"
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == [4]
+    assert progress(explorer)["state"] == "cancelled"
+    (answer,) = Page(explorer.controls).say(type="save", name="a.mlmodel", scheme="feedback", bits=5)
+    assert answer == {
+        "type": "saved",
+        "text": "5 bit LUT + feedback is not computed yet; choose it, or press Resume",
+        "failed": True,
+    }
+    explorer.scheme = "linear"
+    assert not explorer._background.busy
+    explorer.scheme = "feedback"
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == [4, 3, 2, 1]
+
+
+def test_what_cannot_be_calibrated_leaves_the_other_outputs(explorers: Any, tmp_path: Path) -> None:
+    explorer = explorers(painter(), photo(), scheme="feedback", calibration=tmp_path)
+    assert explorer.wait(SECONDS)
+    assert "no pictures in this folder" in progress(explorer)["text"]
+    assert progress(explorer)["state"] == "failed"
+    assert isinstance(explorer.error, InputError)
+    assert {row.stage for row in explorer.results} == {"full"}
+    assert len(explorer.results) == 17
+    assert not [c for c in Page(explorer.preview).say(type="ready") if c["type"] == "notice"]
 
 
 def test_closing_stops_the_thread(explorers: Any, slow_rows: threading.Event) -> None:

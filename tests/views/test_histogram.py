@@ -6,7 +6,7 @@ import pytest
 import mlexplorer as mle
 from mlexplorer.spec.weight_params import write_floats
 from mlexplorer.views.histogram import BINS, Histogram, histogram_data, weight_histogram
-from tests.painter import painter
+from tests.painter import deep_painter, painter
 from tests.views.page import Page
 
 
@@ -90,3 +90,23 @@ def test_a_layer_without_weights_is_sent_as_such() -> None:
     (layer,) = page.say(type="layer", layer="probabilities")
     assert layer["weights"] == []
     assert layer["layer_type"] == "softmax"
+
+
+def test_calibrated_tables_are_those_of_the_copy_and_come_once() -> None:
+    model = deep_painter()
+    small = mle.quantize(model, mle.LookupTable(bits=3), calibration="noise", progress=False)
+    histogram = Histogram(model)
+    page = Page(histogram)
+    histogram.add_calibrated(small, 3)
+    histogram.add_calibrated(small, 3)
+    ((content, (tables, counts)),) = page.received
+    assert [weight["key"] for weight in content["weights"]] == ["sketch:weights", "paint:weights", "varnish:weights"]
+    levels = np.frombuffer(tables, "<f4").reshape(3, 8)
+    numbers = np.frombuffer(counts, "<u4").reshape(3, 8)
+    for index, weight in enumerate(small.graph.weights):
+        values, expected = np.unique(weight.array(), return_counts=True)
+        np.testing.assert_array_equal(levels[index][numbers[index] > 0], values)
+        np.testing.assert_array_equal(numbers[index][numbers[index] > 0], expected)
+        original = model.graph.node(weight.node).weight("weights").array().astype(float)
+        error = 10 * np.log10(np.sum(original**2) / np.sum((original - weight.array()) ** 2))
+        assert content["weights"][index]["sqnr"] == pytest.approx(error)

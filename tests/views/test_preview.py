@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlexplorer.exploration import Row, rows as every_row
+from mlexplorer.exploration import Row
+from mlexplorer.exploration import rows as every_row
 from mlexplorer.views.preview import Preview, preview_data, webp
 from tests.painter import painter, photo
 from tests.views.page import Page
@@ -63,3 +64,14 @@ def test_inputs_are_offered_as_thumbnails() -> None:
     (content,) = page.say(type="ready")
     assert content["names"] == ["meadow", "noise"]
     assert decoded(page.received[0][1][0]).shape == (80, 160, 3)
+
+
+def test_what_is_under_way_is_said_and_taken_back() -> None:
+    preview = Preview()
+    page = Page(preview)
+    preview.working(0, 0, 0)
+    assert page.received == [], "there is nothing to take back"
+    preview.working(2, 3, 7)
+    preview.working(0, 0, 0)
+    contents = [content for content, _ in page.received]
+    assert contents == [{"type": "working", "bits": b, "layer": n, "layers": m} for b, n, m in ((2, 3, 7), (0, 0, 0))]

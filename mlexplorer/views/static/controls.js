@@ -1,7 +1,7 @@
 // Bits, scheme, what they cost and give, progress, a line of Python, Save.
 
-const CLASSES = { linear: "Linear", lookup_table: "LookupTable" };
-const SHORT = { linear: "linear", lookup_table: "lut" };
+const CLASSES = { linear: "Linear", lookup_table: "LookupTable", [FEEDBACK]: "LookupTable" };
+const SHORT = { linear: "linear", lookup_table: "lut", [FEEDBACK]: "lut-feedback" };
 
 function bitsSlider(id, choose) {
   const range = html("input", {
@@ -23,10 +23,12 @@ function bitsSlider(id, choose) {
 function schemeSwitch(choose) {
   const name = uniqueId("scheme");
   const radios = {};
-  const labels = { linear: "Linear", lookup_table: "LUT" };
+  const labels = { linear: "Linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback" };
   const titles = {
     linear: "Evenly spaced levels, one scale and offset per output channel",
     lookup_table: "A look-up table per weight, its levels found by k-means",
+    [FEEDBACK]: "The same table, but each layer makes up for what the layers before it lost: "
+      + "a better picture from a file of the same size; computed when you choose it",
   };
   const options = SCHEMES.map((scheme) => {
     radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme }) });
@@ -47,21 +49,26 @@ function statistic(caption, className) {
   return { element: html("div", { class: `statistic ${className}` }, label, html("span", {}, value, unit)), value, unit, label };
 }
 
-function pythonLine(scheme, bits, file) {
-  return `mle.save(mle.quantize(model, mle.${CLASSES[scheme]}(bits=${bits})), ${JSON.stringify(file)})`;
+function pythonLine(scheme, bits, options, file) {
+  const calibrated = scheme === FEEDBACK ? `, ${options}` : "";
+  return `mle.save(mle.quantize(model, mle.${CLASSES[scheme]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
 }
 
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = html("textarea", { style: "position:fixed;opacity:0" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
+// What is wrong, in a line of words, and the Python to begin with below, where a message has any.
+function splitMessage(text) {
+  const [words, ...rest] = text.split("\n\n");
+  return { words, python: rest.join("\n\n").trim() };
+}
+
+function pythonBlock() {
+  const code = html("code");
+  const text = html("pre", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-multiline": "true", "aria-label": "Python to begin with" }, code);
+  const element = html("div", { class: "stub", hidden: true }, text, copyButton(() => `${code.textContent}\n`));
+  const show = (python) => {
+    element.hidden = !python;
+    if (code.textContent !== python) code.textContent = python;
+  };
+  return { element, show };
 }
 
 function mount({ model, root, data, choose }) {
@@ -80,9 +87,11 @@ function mount({ model, root, data, choose }) {
     onclick: () => model.send({ type: data.progress?.state === "running" ? "cancel" : "resume" }),
   });
   const notice = html("p", { class: "notice", role: "alert", hidden: true });
+  const stub = pythonBlock();
   const progress = html("div", { class: "work" }, bar, text, stop);
 
   let edited = false;
+  let saves = false;
   const file = html("input", {
     type: "text", "aria-label": "Name of the file to save", spellcheck: "false",
     oninput: () => { edited = file.value !== ""; repaint(null); },
@@ -91,28 +100,21 @@ function mount({ model, root, data, choose }) {
   const save = html("button", {
     type: "button", class: "save",
     onclick: () => {
-      save.disabled = true;
+      saves = true;
       data.saved = { text: "Saving …", failed: false };
       model.send({ type: "save", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
       repaint(null);
     },
   }, "Save");
   const code = html("code", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": "The same in Python" });
-  const copy = html("button", {
-    type: "button", class: "copy",
-    onclick: async () => {
-      await copyText(`import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
-      copy.textContent = "Copied";
-      setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-    },
-  }, "Copy");
+  const copy = copyButton(() => `import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
   const saved = html("p", { class: "saved", role: "status", hidden: true });
   const title = html("h2");
   const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, code, copy);
   const saving = html("div", { class: "saving" }, file, save);
   root.append(
-    html("div", { class: "head" }, title, about, progress), notice,
+    html("div", { class: "head" }, title, about, progress), stub.element, notice,
     html("div", { class: "choices" }, slider.element, toggle.element, live),
     html("div", { class: "actions" }, python, saving), saved,
   );
@@ -135,11 +137,13 @@ function mount({ model, root, data, choose }) {
     const [number, unit] = decibels(measured?.value).split(" ");
     quality.label.textContent = data.results.metric;
     quality.value.textContent = measured?.stage === "coarse" ? `≈ ${number}` : number;
-    quality.unit.textContent = unit ? ` ${unit}` : "";
+    const made = data.results.made(scheme, bits);
+    quality.unit.textContent = unit ? ` ${unit}` : made ? "" : " not computed";
     const words = [depthName(scheme, bits)];
     if (bytes) words.push(`${megabytes(bytes)} megabytes`);
     if (times) words.push(`${times.toFixed(1)} times smaller`);
     if (measured) words.push(`${data.results.metric} ${decibels(measured.value)}`);
+    else if (!made) words.push("not computed");
     slider.range.setAttribute("aria-valuetext", words.join(", "));
   }
 
@@ -152,11 +156,15 @@ function mount({ model, root, data, choose }) {
     saving.hidden = !names.saves;
     if (!edited) file.value = `${names.stem}-${bits}bit-${SHORT[scheme]}${names.suffix}`;
     save.textContent = `Save ${depthName(scheme, bits)}`;
-    code.textContent = pythonLine(scheme, bits, file.value);
+    const made = data.results.made(scheme, bits);
+    save.disabled = saves || !made;
+    save.title = made ? "" : "It can be saved as soon as it is computed";
+    code.textContent = pythonLine(scheme, bits, names.calibration, file.value);
   }
 
   function paintReport() {
-    const { state, text: words, done, total } = data.progress ?? {};
+    const { state, text: message, done, total } = data.progress ?? {};
+    const { words, python } = splitMessage(message ?? "");
     progress.hidden = !state;
     progress.dataset.state = state ?? "";
     bar.hidden = state !== "running";
@@ -164,7 +172,8 @@ function mount({ model, root, data, choose }) {
       bar.max = total;
       bar.value = done;
     }
-    text.textContent = words ?? "";
+    text.textContent = words;
+    stub.show(python);
     stop.hidden = state !== "running" && state !== "cancelled";
     stop.textContent = state === "running" ? "Cancel" : "Resume";
     notice.hidden = !data.notice;
@@ -177,7 +186,7 @@ function mount({ model, root, data, choose }) {
   function repaint(content) {
     const scheme = model.get("scheme");
     const bits = model.get("bits");
-    if (content?.type === "saved") save.disabled = false;
+    if (content?.type === "saved") saves = false;
     if (content?.type !== "progress") {
       paintChoice(scheme, bits);
       paintActions(scheme, bits);

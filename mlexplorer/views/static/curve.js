@@ -4,6 +4,12 @@ const MARGIN = { left: 44, right: 16, top: 14, bottom: 40 };
 const HEIGHT = 230;
 const REACH = 24;
 
+const MARKS = {
+  linear: () => svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
+  lookup_table: () => svg("circle", { class: "dot", r: 4.5 }),
+  [FEEDBACK]: () => svg("path", { class: "dot", d: "M0-6 6 0 0 6-6 0Z" }),
+};
+
 // Round numbers within a range, about `count` of them.
 function roundTicks(low, high, count) {
   const rough = (high - low) / count || 1;
@@ -108,15 +114,20 @@ function mount({ model, root, data, choose }) {
       .filter(({ bytes, quality }) => bytes && quality)
       .map((point) => ({ ...point, x: scale.x(point.bytes), y: scale.y(point.quality.value) }));
     const line = svg("polyline", { class: "line", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
-    const above = scheme === "lookup_table";
+    const above = scheme !== "linear";
+    // of two points one above the other, the upper one has the number
+    const crowned = ({ bits, y }) => {
+      const upper = scheme === "lookup_table" ? data.results.quality(image, FEEDBACK, bits) : null;
+      return upper && Math.abs(scale.y(upper.value) - y) < 24;
+    };
     const low = (y) => !above && y > scale.base - 24;
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
       const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${decibels(quality.value)}`;
       const mark = svg(
         "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})` },
         svg("title", {}, words), svg("circle", { class: "ring", r: 8.5 }),
-        above ? svg("circle", { class: "dot", r: 4.5 }) : svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
-        svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, String(bits)),
+        MARKS[scheme](),
+        crowned({ bits, y }) ? null : svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, String(bits)),
       );
       points.set(keyOf(scheme, bits), mark);
       return mark;
@@ -148,9 +159,12 @@ function mount({ model, root, data, choose }) {
       point.setAttribute("aria-checked", String(key === chosen));
       point.setAttribute("tabindex", key === chosen ? "0" : "-1");
     }
-    about.replaceChildren(
-      ...SCHEMES.flatMap((scheme) => [html("span", { class: `key ${scheme}` }, html("i", {}), SCHEME_NAMES[scheme])]),
-    );
+    const known = BITS.filter((bits) => data.results.quality(model.get("image"), FEEDBACK, bits)).length;
+    const missing = known === BITS.length ? null : known ? ` (${known} of ${BITS.length})` : " (not computed)";
+    about.replaceChildren(...SCHEMES.map((scheme) => html(
+      "span", { class: `key ${scheme}` }, html("i", {}), SCHEME_NAMES[scheme],
+      scheme === FEEDBACK && missing ? html("span", { class: "missing" }, missing) : null,
+    )));
   }
 
   let image = model.get("image");

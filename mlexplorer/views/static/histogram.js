@@ -5,6 +5,7 @@ const PLOT = 128;
 const STRIP = 30;
 const ROWS = 30;
 const DOTS = 32;
+const GAP = 20;
 
 function decode(content, buffers) {
   if (content.error) return content;
@@ -15,12 +16,13 @@ function decode(content, buffers) {
 
 const number = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
 
+const usedLevels = (table, counts) => [...table].map((level, index) => ({ level, count: counts[index] })).filter(({ count }) => count);
+
 // The levels of the table at a bit depth, and how many weights each stands for; entries that repeat stand for none.
 function tableLevels(weight, bits) {
   const start = (1 << bits) - 2;
-  const levels = [...weight.tables.subarray(start, start + (1 << bits))];
-  const counts = weight.tableCounts.subarray(start, start + (1 << bits));
-  return levels.map((level, index) => ({ level, count: counts[index] })).filter(({ count }) => count);
+  const place = [start, start + (1 << bits)];
+  return usedLevels(weight.tables.subarray(...place), weight.tableCounts.subarray(...place));
 }
 
 // The linear levels of a weight with one scale, each with what its bin holds.
@@ -43,10 +45,11 @@ class Panel {
     this.error = html("span", { class: "sqnr" });
     this.canvas = html("canvas", { role: "img" });
     this.axis = html("div", { class: "range", "aria-hidden": "true" }, html("span"), html("span"));
-    this.element = html("figure", { class: scheme }, html("figcaption", {}, this.title, this.error), this.canvas, this.axis);
+    this.element = html("figure", { class: scheme, hidden: scheme === FEEDBACK }, html("figcaption", {}, this.title, this.error), this.canvas, this.axis);
   }
 
-  paint(weight, bits, width, chosen, colours) {
+  // `calibrated` has the levels that error feedback made, null where it has not run.
+  paint(weight, bits, width, chosen, colours, calibrated) {
     const scale = window.devicePixelRatio || 1;
     const height = PLOT + STRIP + 6;
     const [pixels, lines] = [Math.round(width * scale), Math.round(height * scale)];
@@ -60,15 +63,17 @@ class Panel {
     this.bars(context, weight, width, colours.grey);
     context.fillStyle = context.strokeStyle = colours[this.scheme];
     const channels = weight.lows.length;
+    const levels = this.scheme === FEEDBACK ? calibrated?.levels ?? [] : tableLevels(weight, bits);
     if (this.scheme === "linear" && channels > 1) this.distribution(context, weight, bits, width, channels);
-    else this.stems(context, weight, x, this.scheme === "linear" ? linearLevels(weight, bits) : tableLevels(weight, bits), colours);
+    else this.stems(context, weight, x, this.scheme === "linear" ? linearLevels(weight, bits) : levels, colours);
     context.fillStyle = colours.line;
     context.fillRect(0, PLOT, width, 1);
     context.fillStyle = colours[this.scheme];
     if (this.scheme === "linear") this.lattices(context, weight, bits, x);
-    else this.ticks(context, tableLevels(weight, bits).map(({ level }) => x(level)));
-    const sqnr = weight.sqnr[SCHEMES.indexOf(this.scheme)][bits - 1];
-    const exact = sqnr === null ? "exact" : `SQNR ${sqnr.toFixed(1)} dB`;
+    else this.ticks(context, levels.map(({ level }) => x(level)));
+    const known = this.scheme !== FEEDBACK || calibrated;
+    const sqnr = this.scheme === FEEDBACK ? calibrated?.sqnr : weight.sqnr[SCHEMES.indexOf(this.scheme)][bits - 1];
+    const exact = !known ? "not computed" : sqnr === null ? "exact" : `SQNR ${sqnr.toFixed(1)} dB`;
     this.title.textContent = depthName(this.scheme, bits);
     this.error.textContent = exact;
     this.element.classList.toggle("on", chosen);
@@ -166,7 +171,7 @@ function mount({ model, root, data }) {
   let width = 0;
   let listed = null;
   const asked = new Set();
-  const stopWatching = watchWidth(panels[0].element, (next) => { width = next; repaint(); });
+  const stopWatching = watchWidth(pair, (next) => { width = (next - GAP) / 2; repaint(); });
 
   // Asking for a style makes the page compute it: once per theme is enough.
   let palette = null;
@@ -174,7 +179,7 @@ function mount({ model, root, data }) {
     const style = getComputedStyle(root);
     const colour = (name) => style.getPropertyValue(name).trim();
     return {
-      linear: colour("--mlx-linear"), lookup_table: colour("--mlx-lookup-table"), background: colour("--mlx-bg"),
+      linear: colour("--mlx-linear"), lookup_table: colour("--mlx-lookup-table"), [FEEDBACK]: colour("--mlx-feedback"), background: colour("--mlx-bg"),
       grey: colour("--mlx-bars"), line: colour("--mlx-line"),
     };
   }
@@ -186,13 +191,14 @@ function mount({ model, root, data }) {
     picker.hidden = layer.weights.length < 2;
   }
 
-  function explain(weight, bits) {
+  function explain(weight, bits, scheme) {
     const channels = weight.lows.length;
     const levels = 1 << bits;
     const linear = channels > 1
       ? `Linear: ${levels} even levels for each of ${channels} channels${channels > ROWS ? `, ${ROWS} of them drawn` : ""} as rows of ticks`
       : `Linear: ${levels} even levels`;
     caption.textContent = `Grey: the ${weight.original_bits}-bit weights. ${linear}. LUT: one table of ${levels} levels.`;
+    if (scheme === FEEDBACK) caption.textContent += " With feedback a weight may take a level beside the nearest one, to make up for others: what counts is the output.";
   }
 
   function repaint() {
@@ -220,10 +226,13 @@ function mount({ model, root, data }) {
     else if (!layer.weights.length) empty.textContent = `A ${layer.layer_type} layer has no weights.`;
     else empty.textContent = weight?.error ?? "Computing the histogram …";
     if (!drawable) return;
-    explain(weight, bits);
+    explain(weight, bits, scheme);
     if (!width) return;
     palette ??= colours();
-    for (const panel of panels) panel.paint(weight, bits, width, panel.scheme === scheme, palette);
+    for (const panel of panels) {
+      panel.element.hidden = panel.scheme === (scheme === FEEDBACK ? "lookup_table" : FEEDBACK);
+      if (!panel.element.hidden) panel.paint(weight, bits, width, panel.scheme === scheme, palette, data.calibrated.get(`${key} ${bits}`));
+    }
   }
 
   const themes = new MutationObserver(() => { palette = null; repaint(); });
@@ -238,10 +247,17 @@ function mount({ model, root, data }) {
 }
 
 export default defineView("histogram", {
-  initial: () => ({ layers: new Map(), weights: new Map(), picked: "" }),
+  initial: () => ({ layers: new Map(), weights: new Map(), calibrated: new Map(), picked: "" }),
   receive(data, content, buffers) {
     if (content.type === "layer") data.layers.set(content.layer, content);
     else if (content.type === "weight") data.weights.set(content.key, decode(content, buffers));
+    else if (content.type === "calibrated") {
+      const [tables, counts] = [new Float32Array(copyBytes(buffers[0])), new Uint32Array(copyBytes(buffers[1]))];
+      content.weights.forEach(({ key, sqnr }, index) => {
+        const place = [index << content.bits, (index + 1) << content.bits];
+        data.calibrated.set(`${key} ${content.bits}`, { sqnr, levels: usedLevels(tables.subarray(...place), counts.subarray(...place)) });
+      });
+    }
   },
   mount,
 });

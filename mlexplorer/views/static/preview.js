@@ -2,6 +2,7 @@
 
 const STEP = { ArrowLeft: -0.02, ArrowDown: -0.02, ArrowRight: 0.02, ArrowUp: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 };
 const TALLEST = 520;
+const NOT_ASKED = {};
 
 async function decode(content, buffers) {
   if (content.shows === "picture") {
@@ -51,6 +52,16 @@ function thumbnail(output) {
     return svg("svg", { viewBox: "0 0 60 30", preserveAspectRatio: "none" }, valueLine(output.values, 60, 30, ...extent(output.values), "line"));
   }
   return html("span", { class: "face" }, output?.labels?.[0]?.[0] ?? "");
+}
+
+// How far a depth is that has no output because nobody asked for it yet, in words.
+const standing = ({ layer, layers }) => (layers ? `layer ${layer} of ${layers}` : "not computed");
+
+function emptyCell(waiting) {
+  const { layer, layers } = waiting;
+  const done = layers ? (100 * (layer - 1)) / layers : 0;
+  if (layers) return html("span", { class: "missing busy", style: `--mlx-done:${done.toFixed(1)}%` }, `${layer}/${layers}`);
+  return html("span", { class: "missing" }, html("span", { class: "wide" }, "not computed"), html("span", { class: "narrow" }, "–"));
 }
 
 function valuePlot(before, after) {
@@ -138,8 +149,15 @@ function filmstrip(choose, original) {
     "div", { class: "depths", role: "radiogroup", "aria-label": "Output at every bit depth" },
     SCHEMES.map((scheme) => html("div", { class: `strip ${scheme}`, role: "presentation" }, BITS.map((bits) => cell(scheme, bits)))),
   );
-  const names = html("div", { class: "names", "aria-hidden": "true" }, SCHEMES.map((scheme) => html("span", { class: scheme }, SCHEME_NAMES[scheme])));
-  return { element: html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group)), cells, group };
+  const invitation = html(
+    "span", { class: "invitation", hidden: true, "aria-hidden": "true" },
+    "Not computed: click a depth, some seconds each",
+  );
+  group.querySelector(`.${FEEDBACK}`).append(invitation);
+  // the last space may break the line
+  const label = (scheme) => SCHEME_NAMES[scheme].replace(" +", "\u00a0+");
+  const names = html("div", { class: "names", "aria-hidden": "true" }, SCHEMES.map((scheme) => html("span", { class: scheme }, label(scheme))));
+  return { element: html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group)), cells, group, invitation };
 }
 
 function inputPicker(choose) {
@@ -194,17 +212,25 @@ function mount({ model, root, data, choose }) {
   const outputs = () => data.outputs.get(model.get("image")) ?? new Map();
   const chosen = () => outputs().get(keyOf(model.get("scheme"), model.get("bits")));
 
+  // What is to be said of a depth with error feedback as long as it has no output; null for all others.
+  function waitingFor(scheme, bits) {
+    if (scheme !== FEEDBACK || outputs().has(keyOf(scheme, bits)) || !outputs().size) return null;
+    return data.working?.bits === bits ? data.working : NOT_ASKED;
+  }
+
   function drawStage() {
     const before = outputs().get("original");
     const after = chosen();
     const largest = before ?? after;
+    const waiting = waitingFor(model.get("scheme"), model.get("bits"));
     const { split } = stage.state;
     stage.handle.style.left = `${split * 100}%`;
     stage.handle.setAttribute("aria-valuenow", Math.round(split * 100));
     stage.handle.setAttribute("aria-valuetext", `${Math.round(split * 100)} % original`);
-    stage.handle.hidden = stage.after.hidden = !(before && after);
-    stage.before.style.opacity = split < 0.12 ? 0 : 1;
-    stage.after.style.opacity = split > 0.88 ? 0 : 1;
+    stage.handle.hidden = !(before && after);
+    stage.after.hidden = stage.handle.hidden && !waiting;
+    stage.before.style.opacity = split < 0.12 && after ? 0 : 1;
+    stage.after.style.opacity = split > 0.88 && after ? 0 : 1;
     if (!largest?.bitmap || !width) return;
     const ratio = largest.width / largest.height;
     const [w, h] = width / ratio > TALLEST ? [TALLEST * ratio, TALLEST] : [width, width / ratio];
@@ -226,34 +252,40 @@ function mount({ model, root, data, choose }) {
 
   function drawFilm() {
     const known = outputs();
+    film.invitation.hidden = BITS.some((bits) => waitingFor(FEEDBACK, bits) !== NOT_ASKED);
     const scheme = model.get("scheme");
     const bits = model.get("bits");
     for (const [key, cell] of film.cells) {
       const output = known.get(key);
+      const waiting = waitingFor(cell.scheme, cell.bits);
+      const drawn = output ?? waiting ?? undefined;
       if (cell.scheme === "original") cell.element.setAttribute("aria-pressed", String(stage.state.split === 1));
       else {
         const on = cell.scheme === scheme && cell.bits === bits;
         cell.element.setAttribute("aria-checked", String(on));
         cell.element.tabIndex = on ? 0 : -1;
       }
-      if (cell.drawn === output) continue;
-      cell.drawn = output;
+      if (cell.drawn === drawn) continue;
+      cell.drawn = drawn;
       const words = !output ? "" : output.scheme === "original" ? "" : decibels(output.exact ? Infinity : output.quality);
       cell.caption.textContent = output?.scheme === "original" ? output.metric : words.replace(" dB", "");
       cell.element.classList.toggle("coarse", output?.stage === "coarse");
-      cell.element.setAttribute("aria-label", output ? `${depthName(output.scheme, output.bits)}${words && `, ${words}`}` : depthName(cell.scheme, cell.bits));
-      cell.element.title = words ? `${output.metric} ${words}` : "";
-      cell.frame.replaceChildren(thumbnail(output));
+      const said = waiting ? standing(waiting) : words;
+      cell.element.setAttribute("aria-label", `${depthName(cell.scheme, output?.bits ?? cell.bits)}${said && `, ${said}`}`);
+      cell.element.title = words ? `${output.metric} ${words}` : waiting ? "It is computed as soon as LUT + feedback is chosen" : "";
+      cell.frame.replaceChildren(waiting ? emptyCell(waiting) : thumbnail(output));
       if (cell.scheme === "original" && output?.bitmap) film.element.style.setProperty("--mlx-ratio", `${output.width} / ${output.height}`);
     }
   }
 
   function drawOther(before, after, name) {
     other.dataset.shows = before.shows;
+    const waiting = waitingFor(model.get("scheme"), model.get("bits"));
+    const missing = waiting ? html("p", { class: "note" }, `${name}: ${standing(waiting)}`) : "";
     if (before.shows === "labels") {
-      other.replaceChildren(labelTable(depthName("original", before.bits), before, null), after ? labelTable(name, after, before) : "");
+      other.replaceChildren(labelTable(depthName("original", before.bits), before, null), after ? labelTable(name, after, before) : missing);
     } else {
-      other.replaceChildren(valuePlot(before, after), valueTable(before, after, name));
+      other.replaceChildren(valuePlot(before, after), valueTable(before, after, name), after ? "" : missing);
     }
   }
 
@@ -285,8 +317,9 @@ function mount({ model, root, data, choose }) {
     about.textContent = [title, picture ? `${before.width} × ${before.height} pixels` : null].filter(Boolean).join(", ");
     if (picture) {
       stage.before.textContent = depthName("original", before.bits);
-      stage.after.textContent = name;
-      stage.canvas.setAttribute("aria-label", `Left: ${depthName("original", before.bits)}, right: ${name}`);
+      const waiting = waitingFor(model.get("scheme"), model.get("bits"));
+      stage.after.textContent = waiting ? `${name}: ${standing(waiting)}` : name;
+      stage.canvas.setAttribute("aria-label", `Left: ${depthName("original", before.bits)}, right: ${stage.after.textContent}`);
       drawStage();
     } else if (before) drawOther(before, after, name);
     drawFilm();
@@ -296,13 +329,14 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("preview", {
-  initial: () => ({ outputs: new Map(), inputs: null, notice: "" }),
+  initial: () => ({ outputs: new Map(), inputs: null, notice: "", working: null }),
   async receive(data, content, buffers) {
     if (content.type === "inputs") {
       const addresses = buffers.map((buffer) => URL.createObjectURL(new Blob([buffer], { type: "image/webp" })));
       data.inputs?.addresses.forEach((address) => URL.revokeObjectURL(address));
       data.inputs = { names: content.names, addresses };
     } else if (content.type === "notice") data.notice = content.text;
+    else if (content.type === "working") data.working = content.bits ? content : null;
     else if (content.type === "row") {
       const decoded = await decode(content, buffers);
       if (!data.outputs.has(content.image)) data.outputs.set(content.image, new Map());

@@ -1,8 +1,9 @@
 // What every view shares. Python puts this text before the text of each view's own module.
 
 const BITS = [1, 2, 3, 4, 5, 6, 7, 8];
-const SCHEMES = ["linear", "lookup_table"];
-const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", original: "original" };
+const FEEDBACK = "feedback";
+const SCHEMES = ["linear", "lookup_table", FEEDBACK];
+const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", original: "original" };
 const DEFAULT_BITS = 4;
 
 const keyOf = (scheme, bits) => (scheme === "original" ? scheme : `${scheme}-${bits}`);
@@ -61,8 +62,14 @@ class Results {
     qualities.set(key, { stage: row.stage, value: row.exact ? Infinity : row.quality });
   }
 
+  // A table takes the same bytes whatever stands in it.
   size(scheme, bits) {
-    return this.sizes.get(keyOf(scheme, bits));
+    return this.sizes.get(keyOf(scheme, bits)) ?? this.sizes.get(keyOf(scheme === FEEDBACK ? "lookup_table" : scheme, bits));
+  }
+
+  // Whether there is such a model: those with error feedback take their time, and are made when they are asked for.
+  made(scheme, bits) {
+    return scheme !== FEEDBACK || this.sizes.has(keyOf(scheme, bits));
   }
 
   quality(image, scheme, bits) {
@@ -133,9 +140,9 @@ function neighbour(key, scheme, bits) {
     case "ArrowRight":
       return { bits: Math.min(8, bits + 1) };
     case "ArrowUp":
-      return { scheme: SCHEMES[0] };
+      return { scheme: SCHEMES[Math.max(0, SCHEMES.indexOf(scheme) - 1)] };
     case "ArrowDown":
-      return { scheme: SCHEMES[1] };
+      return { scheme: SCHEMES[Math.min(SCHEMES.length - 1, SCHEMES.indexOf(scheme) + 1)] };
     case "Home":
       return { bits: 1 };
     case "End":
@@ -143,6 +150,32 @@ function neighbour(key, scheme, bits) {
     default:
       return null;
   }
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = html("textarea", { style: "position:fixed;opacity:0" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+// A button that copies the text which `give` returns, and says so.
+function copyButton(give) {
+  const button = html("button", {
+    type: "button", class: "copy",
+    onclick: async () => {
+      await copyText(give());
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    },
+  }, "Copy");
+  return button;
 }
 
 // The bytes of a message's buffer, as typed arrays need them: at an offset of their own.
