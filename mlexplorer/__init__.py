@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlexplorer.model import Feature, Model
     from mlexplorer.quantization.linear import Linear
     from mlexplorer.quantization.lookup_table import LookupTable
-    from mlexplorer.quantization.plan import Plan, dequantize
+    from mlexplorer.quantization.plan import Plan, dequantize, quantize_each
     from mlexplorer.quantization.scheme import Float16, Float32, Scheme
     from mlexplorer.quantization.selection import Selection
     from mlexplorer.quantization.statistics import SchemeError, error_table
@@ -71,6 +71,7 @@ _HOMES = {
     "predict": "runtime.prediction",
     "psnr": "comparison",
     "quantize": "quantizing",
+    "quantize_each": "quantization.plan",
     "recommend": "recommendation",
     "samples": "",
     "save": "formats",
@@ -115,6 +116,7 @@ __all__ = [
     "predict",
     "psnr",
     "quantize",
+    "quantize_each",
     "recommend",
     "samples",
     "save",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
-from mlexplorer.quantization.plan import Plan, dequantize, quantize
+from mlexplorer.quantization.plan import Plan, dequantize, quantize, quantize_each
 from mlexplorer.quantization.scheme import SCHEMES, Float16, Float32, Scheme
 from mlexplorer.quantization.selection import Selection
 from mlexplorer.quantization.statistics import SchemeError, error_table
@@ -22,4 +22,5 @@ __all__ = [
     "dequantize",
     "error_table",
     "quantize",
+    "quantize_each",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ import numpy as np
 from mlexplorer.errors import QuantizationError
 from mlexplorer.graph import Node, Weight
 from mlexplorer.model import Model
+from mlexplorer.quantization import analysis
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.rewriting import copy_without
@@ -22,6 +24,8 @@ from mlexplorer.quantization.scheme import Float16, Float32, Scheme
 from mlexplorer.quantization.selection import Select as Select
 from mlexplorer.quantization.selection import Selection, check_kind, groups, quantizable, scopes_above
 from mlexplorer.spec.weight_params import Encoded, write
+
+Encode = Callable[[Sequence[Scheme], Node, Weight], Iterator[Encoded]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,20 +81,11 @@ class Plan:
         not be quantized, or its values do not fit the scheme; UnsupportedError for ML Programs and for models without a
         neural network.
         """
-        return self._rewrite(model, _encoded)
+        return _rewritten(model, [self], _encoded)[0]
 
     def predicted_size(self, model: Model) -> int:
         """The exact bytes of the file (or package) of the quantized model, without quantizing it; raises as `apply`."""
-        return self._rewrite(model, _blank).size
-
-    def _rewrite(self, model: Model, encode: Callable[[Scheme, Node, Weight], Encoded]) -> Model:
-        planned = self._planned(model)
-        spec, twins = copy_without(model.spec, [weight.params for _, weight, _ in planned])
-        for node, weight, scheme in planned:
-            write(twins[id(weight.params)], encode(scheme, node, weight))
-            for scope in scopes_above(spec, node.scope):
-                scope.specificationVersion = max(scope.specificationVersion, scheme.version)
-        return Model(spec, blobs=model.blobs, path=model.path, source=model.source)
+        return _rewritten(model, [self], _blank)[0].size
 
     def _planned(self, model: Model) -> list[tuple[Node, Weight, Scheme]]:
         allowed = list(quantizable(model))
@@ -169,13 +164,24 @@ def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | No
     `select`, a `Selection` or a function of a `Weight`, accepts; a plan says it for each weight. Weights that were
     quantized before are decoded first. Raises as `Plan.apply` does.
     """
-    if isinstance(scheme_or_plan, Plan):
-        if select is not None:
+    return quantize_each(model, [scheme_or_plan], select=select)[0]
+
+
+def quantize_each(
+    model: Model, schemes_or_plans: Iterable[Scheme | Plan], *, select: Select | None = None
+) -> list[Model]:
+    """What `quantize` makes of a model with each of these schemes or plans; each weight is read and analysed once.
+
+    >>> models = mle.quantize_each(model, [mle.LookupTable(bits) for bits in range(1, 9)])
+    """
+    plans = []
+    for one in schemes_or_plans:
+        if isinstance(one, Plan) and select is not None:
             raise QuantizationError("a plan says which weights it quantizes; give select to Plan.uniform instead")
-        return scheme_or_plan.apply(model)
-    if not isinstance(scheme_or_plan, Scheme):
-        raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {scheme_or_plan!r}")
-    return Plan.uniform(model, scheme_or_plan, select).apply(model)
+        if not isinstance(one, Plan | Scheme):
+            raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {one!r}")
+        plans.append(one if isinstance(one, Plan) else Plan.uniform(model, one, select))
+    return _rewritten(model, plans, _encoded)
 
 
 def dequantize(model: Model) -> Model:
@@ -208,9 +214,33 @@ def _found(weight: Weight) -> Scheme | None:
     return Linear(weight.bits, symmetric=even, granularity="per_tensor" if one else "per_channel")
 
 
-def _encoded(scheme: Scheme, node: Node, weight: Weight) -> Encoded:
-    return scheme.encode(weight.array(), weight.channel_axis, groups=groups(node, weight), name=weight.key)
+def _rewritten(model: Model, plans: Iterable[Plan], encode: Encode) -> list[Model]:
+    """Copies of a model with the weights that the plans say as `encode` has them, all those of one weight at a time."""
+    copies = []
+    wanted: dict[str, tuple[Node, Weight, list[tuple[Scheme, Any, Any]]]] = {}
+    for plan in plans:
+        planned = plan._planned(model)
+        spec, twins = copy_without(model.spec, [weight.params for _, weight, _ in planned])
+        copies.append(Model(spec, blobs=model.blobs, path=model.path, source=model.source))
+        for node, weight, scheme in planned:
+            wanted.setdefault(weight.key, (node, weight, []))[2].append((scheme, spec, twins[id(weight.params)]))
+    for node, weight, targets in wanted.values():
+        schemes = [scheme for scheme, _, _ in targets]
+        for encoded, (scheme, spec, params) in zip(encode(schemes, node, weight), targets, strict=True):
+            write(params, encoded)
+            for scope in scopes_above(spec, node.scope):
+                scope.specificationVersion = max(scope.specificationVersion, scheme.version)
+    return copies
 
 
-def _blank(scheme: Scheme, node: Node, weight: Weight) -> Encoded:
-    return scheme.blank(weight.shape, weight.channel_axis, groups=groups(node, weight))
+def _encoded(schemes: Sequence[Scheme], node: Node, weight: Weight) -> Iterator[Encoded]:
+    array = weight.array()
+    shared = len(schemes) > 1 and array.size and np.isfinite(array.min()) and np.isfinite(array.max())
+    with analysis.KEPT.holding(array) if shared else nullcontext():
+        for scheme in schemes:
+            yield scheme.encode(array, weight.channel_axis, groups=groups(node, weight), name=weight.key)
+
+
+def _blank(schemes: Sequence[Scheme], node: Node, weight: Weight) -> Iterator[Encoded]:
+    for scheme in schemes:
+        yield scheme.blank(weight.shape, weight.channel_axis, groups=groups(node, weight))

@@ -13,7 +13,17 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import QuantizationError, UnsupportedError
 from mlexplorer.model import Model
-from mlexplorer.quantization import Float16, Linear, LookupTable, Plan, Scheme, dequantize, quantize
+from mlexplorer.quantization import (
+    Float16,
+    Linear,
+    LookupTable,
+    Plan,
+    Scheme,
+    analysis,
+    dequantize,
+    quantize,
+    quantize_each,
+)
 
 SAME_BYTES = [
     *((Linear(bits), "linear") for bits in range(1, 9)),
@@ -102,6 +112,19 @@ def test_the_model_itself_stays_as_it_is(network: Any) -> None:
     quantize(model, LookupTable(2))
     Plan.uniform(model, Linear(3)).predicted_size(model)
     assert model.spec.SerializeToString(deterministic=True) == before
+
+
+def test_many_schemes_at_once_are_what_each_gives_alone(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mle.load(network)
+    plans = [LookupTable(2), Linear(3), LookupTable(7), Plan({"conv:weights": LookupTable(4)}), Plan({}), Float16()]
+    alone = [quantize(model, plan).spec.SerializeToString(deterministic=True) for plan in plans]
+    kept = analysis.Kept(1 << 30)
+    monkeypatch.setattr(analysis, "KEPT", kept)
+    together = quantize_each(model, plans)
+    assert [one.spec.SerializeToString(deterministic=True) for one in together] == alone
+    assert not kept._held
+    chosen = quantize_each(model, [Linear(2), Linear(5)], select=lambda weight: weight.name == "bias")
+    assert [{weight.bits for weight in one.graph.weights} for one in chosen] == [{32, 2}, {32, 5}]
 
 
 def test_the_predicted_size_is_the_size_of_the_saved_file(network: Any, tmp_path: Path) -> None:
