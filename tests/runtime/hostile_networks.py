@@ -7,7 +7,6 @@ last line: `python -m tests.runtime.hostile_networks FIRST STOP [FILE ...]`. Fil
 from __future__ import annotations
 
 import faulthandler
-import resource
 import sys
 import threading
 import time
@@ -284,6 +283,8 @@ def _readable(file: str) -> mle.Model | None:
 
 def main(first: int, stop: int, files: Sequence[str]) -> int:
     """Try all seeds; the number of failures."""
+    import resource  # not on Windows
+
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
     bases = [model.spec for model in map(_readable, files) if model]

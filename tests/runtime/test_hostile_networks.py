@@ -50,7 +50,8 @@ def test_mutated_models_of_the_corpus(block: int, corpus: Path) -> None:
 def try_in_a_process(*arguments: int | str) -> None:
     """Run the cases where a crash does not end the tests."""
     command = [sys.executable, "-m", "tests.runtime.hostile_networks", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    folder = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-1500:]}"
 
 
