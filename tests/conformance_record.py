@@ -18,6 +18,7 @@ import importlib.util
 import json
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,19 @@ if STATED and importlib.util.find_spec("sklearn"):
 
 
 def pytest_configure() -> None:
-    if importlib.util.find_spec("libsvm") and not importlib.util.find_spec("svmutil"):
-        # As LIBSVM's own folder names them; its package on PyPI keeps them in a package.
-        sys.modules.update({name: importlib.import_module(f"libsvm.{name}") for name in ("svm", "svmutil")})
     if "sklearn" in globals():
         sklearn.__version__ = ACTUAL
+    if importlib.util.find_spec("libsvm"):
+        name_modules_of_libsvm()
     tell_every_module()
     name_houses_in_a_list()
+
+
+def name_modules_of_libsvm() -> None:
+    """As LIBSVM's own folder names them, and with the version that an older package stated."""
+    libsvm = importlib.import_module("libsvm")
+    sys.modules.update({name: importlib.import_module(f"libsvm.{name}") for name in ("svm", "svmutil")})
+    vars(libsvm).setdefault("__version__", metadata.version("libsvm-official"))
 
 
 def name_houses_in_a_list() -> None:

@@ -4,7 +4,7 @@
 
 An environment with versions that all of coremltools' tests accept is made in FOLDER, unless it is there already;
 without one, the tests run with this Python. The shared plugin `coreml_conformance.py` lies beside the checkout, in
-`../shared/conformance`.
+`../shared/conformance`. Packages come from pip's index; PIP_EXTRA_INDEX_URL may name one with a torch for CPUs.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from tests.conftest import SHARED
 from tests.test_conformance import MODULES, AppleTests, Outcome, excuse, run_apple_tests
 
 VERSIONS = (
-    *("coremltools==9.0", "scikit-learn==1.5.1", "xgboost==1.4.2", "libsvm-official==3.25.0", "numpy==1.26.4"),
+    *("coremltools==9.0", "scikit-learn==1.5.1", "xgboost==1.4.2", "libsvm-official==3.32.0", "numpy==1.26.4"),
     *("tensorflow-cpu==2.19.1", "torch==2.7.0", "pandas==3.0.6", "scipy==1.17.1", "requests", "pytest"),
     *("onnx>=1.20", "onnxruntime>=1.28", "pillow>=10.1", "protobuf>=4.25.8"),
 )
-TORCH_FOR_CPUS = "https://download.pytorch.org/whl/cpu"
 SHOWN = ("coremltools", "numpy", "scikit-learn", "xgboost", "libsvm-official", "tensorflow-cpu", "torch", "onnxruntime")
 
 # coremltools' tests read the Boston housing data there, and fetch it from a university's server where it is not.
@@ -44,9 +43,7 @@ def make_environment(folder: Path) -> str:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "-q", "--extra-index-url", TORCH_FOR_CPUS, *VERSIONS], check=True
-        )
+        subprocess.run([python, "-m", "pip", "install", "-q", *VERSIONS], check=True)
     if not HOUSES.exists():
         write_houses(python)
     return str(python)
