@@ -75,9 +75,9 @@ def _windows(params: Any, kernel: tuple[int, ...], groups: int, blob: Array, mos
     """What the kernel sees at some of its places: [groups, n, channels * height * width]."""
     x = blob.reshape(-1, *blob.shape[-3:])
     stride = sizes(params, "stride", 1)
-    dilation = [1, 1] if params.isDeconvolution else sizes(params, "dilationFactor", 1)
+    dilation = sizes(params, "dilationFactor", 1)
     if params.isDeconvolution:
-        x, stride = _spread(x, stride, kernel), [1, 1]
+        x, stride = _spread(x, stride, dilated(kernel, dilation)), [1, 1]
     elif params.WhichOneof("ConvolutionPaddingType") == "same":
         heavy = params.same.asymmetryMode == params.same.TOP_LEFT_HEAVY
         x = np.pad(x, [(0, 0), (0, 0), *same_pads(x.shape[2:], dilated(kernel, dilation), stride, heavy)])
@@ -91,7 +91,7 @@ def _windows(params: Any, kernel: tuple[int, ...], groups: int, blob: Array, mos
     return picked.reshape(len(place), groups, -1).swapaxes(0, 1)
 
 
-def _spread(x: Array, stride: list[int], kernel: tuple[int, ...]) -> Array:
+def _spread(x: Array, stride: list[int], kernel: list[int]) -> Array:
     """The input of a deconvolution with its values `stride` apart, padded so that a plain convolution does the rest."""
     height, width = ((n - 1) * s + 1 for n, s in zip(x.shape[2:], stride, strict=True))
     edges = [(k - 1, k - 1) for k in kernel]

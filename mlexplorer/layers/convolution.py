@@ -7,6 +7,7 @@ from typing import Any
 
 from mlexplorer.errors import ModelError
 from mlexplorer.layers.blocks import convolve_blocks
+from mlexplorer.layers.enums import enum_name
 from mlexplorer.layers.layer_type import Builder, Layer, Tensor, lowers
 from mlexplorer.layers.leading import require_rank, with_rank, with_rank4
 from mlexplorer.layers.window import (
@@ -28,7 +29,8 @@ def convolution(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     """[..., C, H, W] to [..., outputChannels, H', W'] (ConvolutionLayerParams; ONNX Conv, ConvTranspose).
 
     Weights are [outputChannels, C / nGroups, h, w], of a deconvolution [C, outputChannels / nGroups, h, w]; they may
-    come as a second input. A deconvolution has no dilation.
+    come as a second input. A deconvolution is dilated, too, as coremltools' tests expect,
+    though the documentation says that it ignores dilationFactor.
     """
     params = layer.params
     require_rank(x[0], 3)
@@ -38,11 +40,11 @@ def convolution(build: Builder, layer: Layer, x: Sequence[Any]) -> Any:
     else:
         weights = build.weight(layer, "weights")
     stride = sizes(params, "stride", 1)
-    dilation = [1, 1] if params.isDeconvolution else sizes(params, "dilationFactor", 1)
+    dilation = sizes(params, "dilationFactor", 1)
     kernel = dilated(weights.shape[2:], dilation)
     extent = x[0].shape[-2:]
     same = params.WhichOneof("ConvolutionPaddingType") == "same"
-    top_left_heavy = params.same.asymmetryMode == params.same.TOP_LEFT_HEAVY
+    top_left_heavy = enum_name(params.same, "asymmetryMode") == "TOP_LEFT_HEAVY"
     target = [int(n) for n in params.outputShape] if params.isDeconvolution else []
     if params.isDeconvolution and same and not target:
         target = [n * s for n, s in zip(extent, stride, strict=True)]

@@ -62,8 +62,8 @@ def test_convolution(options: dict[str, Any], kernel_channels: int, exact: bool)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("stride", [[1, 1], [2, 3]])
-def test_deconvolution(groups: int, stride: list[int]) -> None:
+@pytest.mark.parametrize(("stride", "dilation"), [([1, 1], [1, 1]), ([2, 3], [1, 1]), ([2, 3], [3, 2])])
+def test_deconvolution(groups: int, stride: list[int], dilation: list[int]) -> None:
     x = RNG.normal(size=(2, 6, 5, 7)).astype(np.float32)
     weights = RNG.normal(size=(6, 4, 3, 2)).astype(np.float32)
     parameters = {
@@ -73,6 +73,7 @@ def test_deconvolution(groups: int, stride: list[int]) -> None:
         "nGroups": groups,
         "isDeconvolution": True,
         "stride": stride,
+        "dilationFactor": dilation,
         "valid": {},
     }
     given, output = product_of("convolution", parameters, x, {"weights": weights})

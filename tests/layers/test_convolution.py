@@ -133,9 +133,31 @@ def test_deconvolution_crops_or_extends_what_the_kernels_cover(
     fields = parameters(
         4 * groups, 6, (3, 4), isDeconvolution=True, stride=stride, nGroups=groups, hasBias=True, **fields
     )
-    fields["dilationFactor"] = [2, 2]
     expected = y + bias[:, None, None]
     check_layer("convolution", fields, [x], expected, weights={"weights": weights, "bias": bias})
+
+
+@pytest.mark.parametrize(
+    ("padding", "stride", "dilation", "groups", "crop"),
+    [
+        (VALID, [1, 1], [2, 3], 1, [(2, 1), (1, 0)]),
+        (VALID, [2, 3], [3, 2], 2, [(2, 1), (1, 0)]),
+        (SAME, [2, 1], [2, 2], 1, [(1, 2), (3, 3)]),
+    ],
+)
+def test_a_dilated_deconvolution_is_one_with_zeros_in_its_kernel(
+    padding: Any, stride: list[int], dilation: list[int], groups: int, crop: Any
+) -> None:
+    x, weights = normal(2, 6, 5, 6), normal(6, 4, 3, 4)
+    sparse = np.zeros((6, 4, 2 * dilation[0] + 1, 3 * dilation[1] + 1), np.float32)
+    sparse[:, :, :: dilation[0], :: dilation[1]] = weights
+    y = spread(x, sparse, stride, groups)
+    (top, bottom), (left, right) = crop
+    expected = y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+    fields = parameters(
+        4 * groups, 6, (3, 4), isDeconvolution=True, stride=stride, dilationFactor=dilation, nGroups=groups, **padding
+    )
+    check_layer("convolution", fields, [x], expected, weights={"weights": weights})
 
 
 def parameters3d(outputs: int, inputs: int, kernel: Sequence[int], **fields: Any) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def convolution(p: Any, x: list[Array]) -> Any:
     same = p.WhichOneof("ConvolutionPaddingType") == "same"
     if p.isDeconvolution:
         w = torch.from_numpy(floats(p.weights).reshape(p.kernelChannels, p.outputChannels // groups, *kernel))
-        y = torch.nn.functional.conv_transpose2d(image, w, stride=stride, groups=groups)
+        y = torch.nn.functional.conv_transpose2d(
+            image, w, stride=stride, groups=groups, dilation=pair_of(p.dilationFactor, 1)
+        )
         full = y.shape[-2:]
         if len(p.outputShape):
             wanted = list(p.outputShape)
