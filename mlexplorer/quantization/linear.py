@@ -79,13 +79,16 @@ class Linear(Scheme):
         """
         low, high = rows.min(axis=1), rows.max(axis=1)
         codes, scale, bias = linear_codes(rows, low, high, self.bits, symmetric=self.symmetric)
+        if not self._fits(scale).all():
+            raise QuantizationError("the range of the values is too wide for 32-bit floats; use a LookupTable")
         if self.fit == "least_squares":
             self._refit(rows, low, high, codes, scale, bias)
-        with np.errstate(over="ignore"):
-            widest = scale * np.float32((1 << self.bits) - 1)
-        if not np.isfinite(widest).all():
-            raise QuantizationError("the range of the values is too wide for 32-bit floats; use a LookupTable")
         return codes, scale, bias
+
+    def _fits(self, scale: Floats) -> NDArray[np.bool_]:
+        """Whether the largest code times the scale is a 32-bit float."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.isfinite(scale * np.float32((1 << self.bits) - 1)))
 
     def _refit(
         self, rows: Floats, low: Floats, high: Floats, codes: NDArray[np.uint8], scale: Floats, bias: Floats
@@ -93,7 +96,7 @@ class Linear(Scheme):
         """Replace codes, scale and bias of the rows for which the least squares are below the error of the range."""
         fitted_scale, fitted_bias = least_squares(rows, low, high, self.bits, symmetric=self.symmetric)
         fitted, error = nearest_codes(rows, fitted_scale, fitted_bias, self.bits)
-        better = (fitted_scale > 0) & np.isfinite(fitted_scale) & (error < squared_errors(rows, codes, scale, bias))
+        better = (fitted_scale > 0) & self._fits(fitted_scale) & (error < squared_errors(rows, codes, scale, bias))
         codes[better], scale[better], bias[better] = fitted[better], fitted_scale[better], fitted_bias[better]
 
     def blank(self, shape: tuple[int, ...], channel_axis: int | None = None, *, groups: int = 1) -> Encoded:

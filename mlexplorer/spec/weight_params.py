@@ -154,7 +154,8 @@ class Encoded:
         bias = self.bias if self.bias is not None and self.bias.size else np.zeros_like(self.scale)
         if self.scale.size == 1:
             levels = np.arange(256, dtype=np.uint8).view(codes.dtype) * self.scale.astype(np.float64) + bias
-            return np.take(levels.astype(np.float32), codes.view(np.uint8)).reshape(shape)
+            with np.errstate(over="ignore"):  # of codes that do not occur
+                return np.take(levels.astype(np.float32), codes.view(np.uint8)).reshape(shape)
         grouped, broadcast = _channel_shape(shape, channel_axis, self.scale.size)
         if math.prod(broadcast) != self.scale.size:
             channels = math.prod(broadcast)

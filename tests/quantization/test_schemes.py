@@ -159,10 +159,23 @@ def test_constant_channels_keep_their_value_exactly() -> None:
 
 def test_a_range_too_wide_for_a_scale_needs_a_table() -> None:
     array = np.float32([-3e38, -1e38, 3e38])
-    for scheme in (Linear(1), Linear(8), Linear(3, symmetric=True)):
+    for scheme in (Linear(1), Linear(8), Linear(3, symmetric=True), Linear(8, fit="least_squares")):
         with pytest.raises(QuantizationError, match=r"gain: the range .* too wide .* use a LookupTable"):
             scheme.encode(array, name="gain")
     np.testing.assert_allclose(LookupTable(2, "linear").encode(array).decode((3,)), array, rtol=1e-6)
+
+
+@pytest.mark.parametrize("values", [[1e38, -1e38], [3e-45], [1e-37, 0, 0], [7.5]])
+def test_extreme_values_have_levels(values: list[float]) -> None:
+    array = np.float32(values)
+    for scheme in (
+        Linear(3),
+        Linear(2, True, "per_tensor", "least_squares"),
+        LookupTable(2),
+        Linear(8, fit="least_squares"),
+    ):
+        decoded = scheme.encode(array, 0).decode(array.shape, 0)
+        assert np.abs(decoded - array).max() <= np.ptp(array) / 4
 
 
 def test_channels_of_a_grouped_deconvolution_are_those_of_all_groups() -> None:
