@@ -35,6 +35,7 @@ from mlexplorer.runtime.images import PictureLike
 from mlexplorer.views.background import Background
 from mlexplorer.views.controls import Controls, options_source
 from mlexplorer.views.curve import Curve
+from mlexplorer.views.defaults import heaviest_layer, sample_photos, sample_source
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.preview import Preview
@@ -108,11 +109,11 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         chosen: dict[str, Any] = {
             "bits": bits,
             "scheme": scheme,
-            "layer": _heaviest_layer(model) if layer is None else layer,
+            "layer": heaviest_layer(model) if layer is None else layer,
         }
         self.controls = _TopControls(
             model,
-            source=source or _sample_source(model),
+            source=source or sample_source(model),
             calibration=options_source(calibration, custom_layers),
             on_save=self._save,
             on_cancel=self.cancel,
@@ -252,7 +253,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self._prepare_histogram(self.layer)
         if not self._inputs:
             self.controls.progress("running", "Reading pictures")
-            self._inputs, faults = read_inputs(self.model, _sample_photos() if self._images is None else self._images)
+            self._inputs, faults = read_inputs(self.model, sample_photos() if self._images is None else self._images)
             self.controls.say("; ".join(faults))
             self.preview.offer(self._inputs)
         if self._runs is None:
@@ -268,7 +269,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         started = time.perf_counter()
         steps = self._runs.steps(image, (self.scheme, self.bits), self._done)
         for index, step in enumerate(steps):
-            if step.stage == "full" and self.scheme == FEEDBACK and self._with_feedback:
+            if index and step.stage == "full" and self.scheme == FEEDBACK and self._with_feedback:
                 self._run_depth(image, self.bits, cancelled)
             self._repeat()
             self.controls.progress("running", f"Computing {step.label}", index, len(steps))
@@ -305,8 +306,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self.controls.progress("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
             self.preview.working(bits, layer, layers)
 
+        self.controls.progress("running", f"Computing {step.label}")
         try:
-            self.controls.progress("running", f"Computing {step.label}")
             row = self._row(step, cancelled, report)
             self.histogram.add_calibrated(self._calibrated.model(bits), bits)
         except Cancelled:
@@ -410,23 +411,3 @@ def explore(
     if not isinstance(model, Model):
         model = load(model)
     return Explorer(model, images, custom_layers=custom_layers, calibration=calibration, **choice)
-
-
-def _sample_photos() -> Any:
-    from mlexplorer import samples
-
-    return samples.photos()
-
-
-def _sample_source(model: Model) -> str | None:
-    """The expression that loads a bundled model."""
-    from mlexplorer import samples
-
-    bundled = model.path is not None and Path(model.path).parent == samples.FOLDER
-    return "mle.samples.style()" if bundled else None
-
-
-def _heaviest_layer(model: Model) -> str:
-    """The id of the layer with the most weights, the first to be looked at; "" where there are no weights."""
-    weights = model.graph.weights
-    return max(weights, key=lambda weight: weight.count).node if weights else ""

@@ -13,6 +13,7 @@ import mlexplorer as mle
 from tests.browser.conftest import write_notebook
 from tests.browser.lab import Notebook
 from tests.browser.models import SWISH_CELL, swish_model
+from tests.painter import deep_painter
 
 pytestmark = pytest.mark.browser
 
@@ -53,9 +54,13 @@ def test_the_notebook_runs_and_shows_every_output(first: Notebook, screenshots: 
     assert first.faults == []
     assert text(first, ".mlx-controls h2") == "style_mosaic.mlmodel"
     qualities = first.page.eval_on_selector_all(
-        ".mlx-preview .strip .quality", "cells => cells.map(c => c.textContent)"
+        ".mlx-preview .strip:not(.feedback) .quality", "cells => cells.map(c => c.textContent)"
     )
     assert len(qualities) == 16
+    empty = first.page.locator(".mlx-preview .strip.feedback .cell")
+    assert [cell.get_attribute("aria-label") for cell in empty.all()] == [
+        f"{bits} bit LUT + feedback, not computed" for bits in range(1, 9)
+    ]
     rows = first.python("[(r.scheme, r.bits, r.stage, r.quality) for r in explorer.results if r.image == 0]")
     known = {(scheme, bits): quality for scheme, bits, stage, quality in rows if stage == "full"}
     assert len(known) == 17
@@ -203,7 +208,7 @@ def test_a_custom_layer_is_unmistakable_clicked_and_run(
 
 
 def test_a_missing_class_is_said_on_the_screen_and_the_rest_stays_usable(
-    browser: Any, light: str, folder: Path
+    browser: Any, light: str, folder: Path, screenshots: Path
 ) -> None:
     mle.save(swish_model(), folder / "swish.mlmodel")
     write_notebook(
@@ -215,11 +220,64 @@ def test_a_missing_class_is_said_on_the_screen_and_the_rest_stays_usable(
     notebook.page.wait_for_function(
         "() => document.querySelector('.mlx-controls .work')?.dataset.state === 'failed'", timeout=60_000
     )
-    assert "'swish' (class 'Swish')" in text(notebook, ".mlx-controls")
+    words = text(notebook, ".mlx-controls .work .words")
+    assert "'swish' (class 'Swish')" in words
+    assert "class Swish" not in words, "the stub stands in a block of its own"
+    stub = notebook.page.locator(".mlx-controls .stub pre")
+    stub.scroll_into_view_if_needed()
+    assert stub.evaluate("pre => [getComputedStyle(pre).whiteSpace, pre.tabIndex]") == ["pre", 0]
+    source = str(stub.inner_text())
+    names = notebook.python(f"(exec({source!r}, space := {{}}), [n for n in space if n == 'Swish'])[1]")
+    assert names == ["Swish"], "it is Python that can be pasted"
+    browser.grant_permissions(["clipboard-read", "clipboard-write"])
+    notebook.page.click(".mlx-controls .stub button.copy")
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.mlx-controls .stub button').textContent === 'Copied'"
+    )
+    assert notebook.page.evaluate("navigator.clipboard.readText()").rstrip() == source.rstrip()
+    notebook.page.screenshot(path=screenshots / "missing-class.png")
     assert float(size_shown(notebook)) >= 0
     notebook.page.focus(RANGE)
     notebook.page.keyboard.press("Home")
     notebook.knows("explorer.bits", 1)
+    assert notebook.faults == []
+    notebook.page.close()
+
+
+def test_error_feedback_is_computed_when_chosen_and_saved(
+    browser: Any, light: str, folder: Path, screenshots: Path
+) -> None:
+    mle.save(deep_painter(), folder / "painter.mlmodel")
+    write_notebook(
+        folder / "feedback.ipynb",
+        "import mlexplorer as mle\nmodel = mle.load('painter.mlmodel')\n"
+        "explorer = mle.explore(model, bits=2)\nexplorer",
+    )
+    notebook = Notebook(browser, light, "feedback.ipynb")
+    notebook.run_all()
+    notebook.page.wait_for_function(f"() => {DONE}", timeout=60_000)
+    quality = ".mlx-controls .statistic.quality strong"
+    table, size = float(text(notebook, quality)), size_shown(notebook)
+    cell = ".mlx-preview .strip.feedback .cell:nth-child(2)"
+    assert notebook.page.get_attribute(cell, "aria-label") == "2 bit LUT + feedback, not computed"
+    notebook.page.click(".mlx-controls .segments label.feedback")
+    assert size_shown(notebook) == size
+    notebook.page.wait_for_function(f"() => document.querySelector('{cell} img')", timeout=120_000)
+    assert float(text(notebook, quality)) > table + 2
+    assert float(text(notebook, f"{cell} .quality")) == float(text(notebook, quality))
+    notebook.knows("explorer.scheme", "feedback")
+    code = text(notebook, ".mlx-controls .python code")
+    quantize = 'mle.quantize(model, mle.LookupTable(bits=2), calibration="noise")'
+    assert code == f'mle.save({quantize}, "painter-2bit-lut-feedback.mlmodel")'
+    notebook.page.screenshot(path=screenshots / "feedback.png")
+    notebook.page.click(".mlx-controls button.save")
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.mlx-controls .saved')?.textContent.startsWith('Saved /')", timeout=60_000
+    )
+    saved = mle.load(folder / "painter-2bit-lut-feedback.mlmodel")
+    expected = mle.quantize(deep_painter(), mle.LookupTable(bits=2), calibration="noise", progress=False)
+    assert saved.spec == expected.spec
+    notebook.python("explorer.cancel()")
     assert notebook.faults == []
     notebook.page.close()
 

@@ -118,7 +118,7 @@ function mount({ model, root, data, choose }) {
     // of two points one above the other, the upper one has the number
     const crowned = ({ bits, y }) => {
       const upper = scheme === "lookup_table" ? data.results.quality(image, FEEDBACK, bits) : null;
-      return upper && Math.abs(scale.y(upper.value) - y) < 24;
+      return upper && Math.abs(scale.y(upper.value) - y) < 28;
     };
     const low = (y) => !above && y > scale.base - 24;
     const marks = known.map(({ bits, bytes, quality, x, y }) => {

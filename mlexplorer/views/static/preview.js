@@ -151,7 +151,7 @@ function filmstrip(choose, original) {
   );
   const invitation = html(
     "span", { class: "invitation", hidden: true, "aria-hidden": "true" },
-    "Not computed: click a depth, some seconds each",
+    "Not computed: click a depth to start",
   );
   group.querySelector(`.${FEEDBACK}`).append(invitation);
   // the last space may break the line
