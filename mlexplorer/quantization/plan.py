@@ -226,7 +226,8 @@ def _rewritten(model: Model, plans: Iterable[Plan], encode: Encode) -> list[Mode
             wanted.setdefault(weight.key, (node, weight, []))[2].append((scheme, spec, twins[id(weight.params)]))
     for node, weight, targets in wanted.values():
         schemes = [scheme for scheme, _, _ in targets]
-        for encoded, (scheme, spec, params) in zip(encode(schemes, node, weight), targets, strict=True):
+        every = list(encode(schemes, node, weight))  # the values themselves are gone before anything is written
+        for encoded, (scheme, spec, params) in zip(every, targets, strict=True):
             write(params, encoded)
             for scope in scopes_above(spec, node.scope):
                 scope.specificationVersion = max(scope.specificationVersion, scheme.version)
