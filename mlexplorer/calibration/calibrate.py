@@ -123,7 +123,9 @@ def _with_feedback(
     scheme: Scheme, node: Node, product: Product, moments: Moments, cancelled: threading.Event | None
 ) -> Encoded:
     weight = product.weight
+    check(cancelled)
     targets = moments.targets(product.matrices(weight.array()))
+    check(cancelled)
     start = _encoded(scheme, node, weight, product.restore(targets).astype(np.float32).reshape(weight.shape))
     levels: Levels
     if start.table is not None:

@@ -120,6 +120,7 @@ def round_and_fit(
         if best is None or error < least:
             best, least = (codes, levels), error
         if turn < FITS:
+            check(cancelled)
             levels = levels.fitted(targets, pieces, codes)
     assert best is not None
     return best
