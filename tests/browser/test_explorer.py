@@ -260,7 +260,10 @@ def test_error_feedback_is_computed_when_chosen_and_saved(
     table, size = float(text(notebook, quality)), size_shown(notebook)
     cell = ".mlx-preview .strip.feedback .cell:nth-child(2)"
     assert notebook.page.get_attribute(cell, "aria-label") == "2 bit LUT + feedback, not computed"
-    notebook.page.click(".mlx-controls .segments label.feedback")
+    label = ".mlx-controls .segments label.feedback"
+    assert "makes up for" in str(notebook.page.get_attribute(label, "title"))
+    assert "without any data" in str(notebook.page.get_attribute(label, "title"))
+    notebook.page.click(label)
     assert size_shown(notebook) == size
     notebook.page.wait_for_function(f"() => document.querySelector('{cell} img')", timeout=120_000)
     assert float(text(notebook, quality)) > table + 2

@@ -27,8 +27,7 @@ function schemeSwitch(choose) {
   const titles = {
     linear: "Evenly spaced levels, one scale and offset per output channel",
     lookup_table: "A look-up table per weight, its levels found by k-means",
-    [FEEDBACK]: "The same table, but each layer makes up for what the layers before it lost: "
-      + "a better picture from a file of the same size; computed when you choose it",
+    [FEEDBACK]: "A look-up table with which each layer makes up for what the layers before it lost: better outputs at the same size",
   };
   const options = SCHEMES.map((scheme) => {
     radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme }) });
@@ -39,7 +38,8 @@ function schemeSwitch(choose) {
     html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
     html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options),
   );
-  return { element, radios };
+  const tell = (scheme, more) => { radios[scheme].parentElement.title = `${titles[scheme]}, ${more}`; };
+  return { element, radios, tell };
 }
 
 function statistic(caption, className) {
@@ -156,6 +156,8 @@ function mount({ model, root, data, choose }) {
     saving.hidden = !names.saves;
     if (!edited) file.value = `${names.stem}-${bits}bit-${SHORT[scheme]}${names.suffix}`;
     save.textContent = `Save ${depthName(scheme, bits)}`;
+    const dataless = names.calibration.startsWith('calibration="noise"');
+    toggle.tell(FEEDBACK, dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it");
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
     save.title = made ? "" : "It can be saved as soon as it is computed";
