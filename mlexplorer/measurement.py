@@ -25,7 +25,8 @@ class Measurement:
 
     `error` is the mean square of the differences over that of the original's values, the mean over the outputs. `psnr`
     is that of picture outputs, clamped and rounded as pictures are, all pixels of all inputs together, in dB, None
-    where there are none. `agreement` is the share of inputs for which a classifier gives the same label; None for others.
+    where there are none (`compare` takes the mean of the pictures' dBs instead). `agreement` is the share of inputs for
+    which a classifier gives the same label; None for others.
     """
 
     error: float
