@@ -29,7 +29,8 @@ def quantize(
 ) -> Model:
     """A copy of the model with its weights in fewer bits; the model itself stays as it is.
 
-    A scheme goes to all weights that `select`, a function of a `Weight`, accepts; a plan says it for each weight.
+    A scheme goes to all weights that `select` accepts, a `Selection` or a function of a `Weight`; without it, to all
+    but biases and the vectors of normalization. A plan says it for each weight.
 
     With `calibration` the weights are rounded with error feedback, layer after layer: each makes up for what those
     before it lost, which is worth some decibels at 2 to 4 bits and takes a run of the network for every layer.

@@ -46,15 +46,19 @@ class Plan:
 
     @classmethod
     def uniform(cls, model: Model, scheme: Scheme, select: Select | None = None) -> Plan:
-        """One scheme for all weights that coremltools quantizes and that `select` accepts, the default being all.
+        """One scheme for all weights that `select` accepts.
 
-        `select` is a `Selection`, or a function of a `Weight`: `lambda weight: weight.count >= 1000`. 16-bit floats go
-        to all 32-bit floats of a layer of which one weight is selected, since Core ML refuses a layer with both. Raises
-        UnsupportedError for ML Programs and for models without a neural network.
+        `select` is a `Selection`, or a function of a `Weight`: `lambda weight: weight.count >= 1000`. Without it biases
+        and the vectors of normalization stay as they are; `Selection(biases=True, normalization=True)` takes all that
+        coremltools quantizes. 16-bit floats go to all 32-bit floats of a layer of which one weight is selected, since
+        Core ML refuses a layer with both. Raises UnsupportedError for ML Programs and for models without a neural
+        network.
         """
+        if select is None:
+            select = Selection(biases=isinstance(scheme, Float16), normalization=isinstance(scheme, Float16))
         if isinstance(select, Selection):
             select = select.of(model)
-        chosen = [(node, weight) for node, weight in quantizable(model) if select is None or select(weight)]
+        chosen = [(node, weight) for node, weight in quantizable(model) if select(weight)]
         keys = {weight.key for _, weight in chosen}
         if isinstance(scheme, Float16):
             nodes = {node.id for node, _ in chosen}
@@ -160,9 +164,8 @@ class Plan:
 def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | None = None) -> Model:
     """A copy of the model with its weights in fewer bits; the model itself stays as it is.
 
-    A scheme goes to all weights that coremltools quantizes, biases and normalization vectors included, and that
-    `select`, a `Selection` or a function of a `Weight`, accepts; a plan says it for each weight. Weights that were
-    quantized before are decoded first. Raises as `Plan.apply` does.
+    A scheme goes to all weights that `select` accepts (see `Plan.uniform`); a plan says it for each weight. Weights
+    that were quantized before are decoded first. Raises as `Plan.apply` does.
     """
     return quantize_each(model, [scheme_or_plan], select=select)[0]
 

@@ -31,6 +31,8 @@ SAME_BYTES = [
     (Linear(8, symmetric=True), "linear_symmetric"),
     (Float16(), "linear"),
 ]
+EVERYTHING = mle.Selection(biases=True, normalization=True)
+"""What coremltools quantizes."""
 EVERY_DEPTH = [scheme(bits) for scheme in (Linear, LookupTable) for bits in range(1, 9)]
 
 
@@ -67,7 +69,7 @@ def test_every_layer_type_has_the_bytes_of_coremltools(network: Any, scheme: Sch
     if np.array(WeightParams(floatValue=[1]).floatValue).dtype != np.float32:
         pytest.skip("before protobuf 7.34 coremltools quantizes in float64")
     model = mle.load(network)
-    ours = quantize(model, scheme)
+    ours = quantize(model, scheme, select=EVERYTHING)
     theirs = mle.load(by_coremltools(network, scheme.bits, mode))
     expected = {key: weight.params.SerializeToString() for key, weight in by_key(theirs).items()}
     assert len(expected) == 405
@@ -76,7 +78,7 @@ def test_every_layer_type_has_the_bytes_of_coremltools(network: Any, scheme: Sch
 
 
 def test_every_stage_of_a_pipeline_has_the_bytes_of_coremltools(pipeline: Any) -> None:
-    ours = quantize(mle.load(pipeline), Linear(4))
+    ours = quantize(mle.load(pipeline), Linear(4), select=EVERYTHING)
     theirs = mle.load(by_coremltools(pipeline, 4, "linear"))
     assert ours.spec.SerializeToString(deterministic=True) == theirs.spec.SerializeToString(deterministic=True)
 
@@ -92,7 +94,7 @@ DECODED = [
 
 @pytest.mark.parametrize("scheme", DECODED, ids=lambda s: s.label)
 def test_coremltools_reads_the_values_that_are_meant_to_the_last_bit(network: Any, scheme: Scheme) -> None:
-    ours = quantize(mle.load(network), scheme)
+    ours = quantize(mle.load(network), scheme, select=EVERYTHING)
     repeated = ours.copy()
     for weight in repeated.graph.weights:  # the format allows one scale for all channels, coremltools stops at it
         linear = weight.params.quantization.linearQuantization
@@ -131,7 +133,7 @@ def test_the_predicted_size_is_the_size_of_the_saved_file(network: Any, tmp_path
     model = mle.load(network)
     path = tmp_path / "quantized.mlmodel"
     for scheme in (*EVERY_DEPTH, Float16(), Linear(8, True), Linear(4, granularity="per_tensor")):
-        plan = Plan.uniform(model, scheme)
+        plan = Plan.uniform(model, scheme, EVERYTHING)
         mle.save(plan.apply(model), path)
         assert plan.predicted_size(model) == path.stat().st_size, scheme
 
@@ -142,7 +144,7 @@ def test_the_predicted_size_of_a_package_is_that_of_all_its_files(
 ) -> None:
     mle.save(mle.load(pipeline), tmp_path / "original.mlpackage")
     model = mle.load(tmp_path / "original.mlpackage")
-    plan = Plan.uniform(model, scheme)
+    plan = Plan.uniform(model, scheme, EVERYTHING)
     mle.save(plan.apply(model), tmp_path / "quantized.mlpackage")
     files = (tmp_path / "quantized.mlpackage").rglob("*")
     assert plan.predicted_size(model) == sum(file.stat().st_size for file in files if file.is_file())
@@ -167,8 +169,8 @@ def test_a_grouped_deconvolution_has_a_scale_for_each_output_as_the_device_wants
 @pytest.mark.parametrize("first", [Linear(8), LookupTable(6), Float16()], ids=lambda scheme: scheme.label)
 def test_quantized_weights_are_decoded_and_quantized_anew(network: Any, first: Scheme) -> None:
     # coremltools leaves them as they are
-    once = quantize(mle.load(network), first)
-    twice = quantize(once, LookupTable(3))
+    once = quantize(mle.load(network), first, select=EVERYTHING)
+    twice = quantize(once, LookupTable(3), select=EVERYTHING)
     for key, weight in by_key(once).items():
         again = by_key(twice)[key]
         if weight.kind == "float32":
@@ -193,7 +195,7 @@ def test_a_plan_of_a_model_tells_what_it_already_is(network: Any) -> None:
     matrices = [
         weight.key for weight in model.graph.weights if len(weight.shape) > 1 and weight.channel_axis is not None
     ]
-    keys = [key for key in matrices if key in Plan.uniform(model, Linear(4)).schemes][: len(schemes)]
+    keys = [key for key in matrices if key in Plan.uniform(model, Linear(4), EVERYTHING).schemes][: len(schemes)]
     plan = Plan(dict(zip(keys, schemes, strict=True)))
     halves = {
         node.id for node in model.graph.nodes for weight in node.weights if plan.schemes.get(weight.key) == Float16()
@@ -210,7 +212,7 @@ def test_a_plan_of_a_model_tells_what_it_already_is(network: Any) -> None:
     "scheme", [Linear(5), Linear(2, fit="least_squares"), LookupTable(3), Float16()], ids=lambda scheme: scheme.label
 )
 def test_dequantized_weights_are_what_they_stood_for(network: Any, scheme: Scheme) -> None:
-    small = quantize(mle.load(network), scheme)
+    small = quantize(mle.load(network), scheme, select=EVERYTHING)
     floats = dequantize(small)
     assert {weight.kind for weight in floats.graph.weights} == {"float32"}
     for key, weight in by_key(small).items():
@@ -258,7 +260,7 @@ def test_fields_of_newer_versions_and_other_models_stay(pipeline: Any) -> None:
     for message in (pipeline, pipeline.pipeline.models[0].neuralNetwork.layers[0].convolution):
         message.MergeFromString(unknown)
     model = mle.load(pipeline)
-    small = quantize(model, Linear(3))
+    small = quantize(model, Linear(3), select=EVERYTHING)
     back = small.copy()
     for weight in back.graph.weights:  # put the floats back: everything must then be as it was
         original = by_key(model)[weight.key]
@@ -288,7 +290,7 @@ def test_what_is_never_quantized(network: Any) -> None:
     dynamic.weights.quantization.linearQuantization.scale.append(1)
     model = mle.load(network)
     kept = {weight.key for weight in model.graph.weights if "/" not in weight.key} - Plan.uniform(
-        model, Linear(4)
+        model, Linear(4), EVERYTHING
     ).schemes.keys()
     assert kept == {
         "custom:weights[0]", "dense:weights", "dense:bias", "conv:weights", "grouped:bias", "matmul:weights",
@@ -344,7 +346,7 @@ def test_the_version_rises_to_what_reads_the_weights(scheme: Scheme, before: int
 def test_errors_name_the_weight() -> None:
     model = one_layer([[1, np.nan], [2, 3]])
     with pytest.raises(QuantizationError, match="dense:weights: 1 of 4 values are NaN or infinite"):
-        quantize(model, Linear(8))
+        quantize(model, Linear(8), select=EVERYTHING)
     with pytest.raises(QuantizationError, match="the model has no weight 'dens:weights'"):
         Plan({"dens:weights": Linear(8)}).predicted_size(model)
     with pytest.raises(QuantizationError, match=r"takes a scheme, .* not 4"):
@@ -366,7 +368,7 @@ def test_models_without_a_neural_network_are_refused_by_name(kind: str, message:
         if model.kind == "unknown":
             model.spec.pipeline.models.add().CopyFrom(specification)
         with pytest.raises(UnsupportedError, match=f"some.mlmodel: .*{message}"):
-            quantize(model, Linear(8))
+            quantize(model, Linear(8), select=EVERYTHING)
 
 
 def test_a_plan_is_a_value_with_a_table_and_a_file(tmp_path: Path) -> None:
@@ -408,7 +410,7 @@ def test_the_users_function_reaches_every_weight_in_its_layers_shape() -> None:
         return np.array([weights.min(), weights.max()]), weights > weights.mean()
 
     scheme = LookupTable(1, "function", _whole(extremes))
-    small = quantize(one_layer([[1, 2, 8], [0, 7, 9]], bias=[3, 5]), scheme)
+    small = quantize(one_layer([[1, 2, 8], [0, 7, 9]], bias=[3, 5]), scheme, select=EVERYTHING)
     assert shapes == [(2, 3), (2,)]
     assert by_key(small)["dense:weights"].array().tolist() == [[0, 0, 9], [0, 9, 9]]
     assert by_key(small)["dense:bias"].array().tolist() == [3, 5]

@@ -11,7 +11,8 @@ import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import QuantizationError, UnsupportedError
 from mlexplorer.model import Model
-from mlexplorer.quantization import Linear, LookupTable, Plan, Selection, quantize
+from mlexplorer.quantization import Float16, Linear, LookupTable, Plan, Selection, quantize
+from mlexplorer.quantization.selection import quantizable
 
 
 def chosen(model: Model, **selection: Any) -> set[str]:
@@ -34,8 +35,11 @@ def test_biases_and_vectors_of_normalization_are_left_alone_unless_asked(network
     assert chosen(model, normalization=True) - matrices == {
         "norm:gamma", "norm:beta", "norm:mean", "norm:variance", "scale:scale",
     }  # fmt: skip
+    assert Plan.uniform(model, Linear(4)) == Plan.uniform(model, Linear(4), Selection())
     everything = Plan.uniform(model, Linear(4), Selection(biases=True, normalization=True))
-    assert everything == Plan.uniform(model, Linear(4))
+    assert everything.schemes.keys() == {weight.key for _, weight in quantizable(model)}
+    halves = {w.key for _, w in quantizable(model) if w.kind == "float32"}
+    assert Plan.uniform(model, Float16()).schemes.keys() == halves
 
 
 def test_names_types_sizes_and_predicates(network: Any) -> None:

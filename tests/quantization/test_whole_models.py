@@ -14,6 +14,7 @@ import pytest
 import mlexplorer as mle
 from mlexplorer.quantization import Float16, LookupTable, Plan, Scheme, dequantize, quantize
 
+EVERYTHING = mle.Selection(biases=True, normalization=True)
 LOSSLESS = [LookupTable(3), LookupTable(8), Float16()]
 
 
@@ -70,7 +71,7 @@ def test_layers_behind_a_convolution_stay_and_so_do_all_declared_outputs(
     add_convolution(network, "middle", **convolution)
     following(network, 40 if "groups" in convolution else 8)
     model = mle.load(network.spec)
-    small = quantize(model, scheme)
+    small = quantize(model, scheme, select=EVERYTHING)
     assert {weight.kind for weight in small.graph.weights} <= {"lookup_table", "float16"}
     assert [(node.name, node.type, node.outputs) for node in small.graph.nodes] == [
         (node.name, node.type, node.outputs) for node in model.graph.nodes
@@ -94,7 +95,7 @@ def test_channels_of_tiny_weights_keep_their_values() -> None:
     data = {"data": np.random.default_rng(1).normal(size=(5, 8, 9)).astype(np.float32)}
     before = mle.predict(model, data)["out"]
     for scheme in (mle.Linear(8), mle.Linear(8, symmetric=True), mle.Linear(8, fit="least_squares")):
-        after = mle.predict(quantize(model, scheme), data)["out"]
+        after = mle.predict(quantize(model, scheme, select=EVERYTHING), data)["out"]
         noise = np.abs(after - before).max(axis=(1, 2)) / np.abs(before).max(axis=(1, 2))
         assert noise.shape == (8,)
         assert noise.max() < 0.02
@@ -105,7 +106,7 @@ def test_a_table_has_the_shape_that_the_format_wants() -> None:
     network = builder("middle")
     add_convolution(network, "middle")
     for bits in range(1, 9):
-        small = quantize(mle.load(network.spec), LookupTable(bits))
+        small = quantize(mle.load(network.spec), LookupTable(bits), select=EVERYTHING)
         for weight in small.graph.weights:
             assert len(weight.params.quantization.lookupTableQuantization.floatValue) == 1 << bits
             assert len(weight.params.rawValue) == (weight.count * bits + 7) // 8
@@ -133,7 +134,7 @@ def test_a_classifier_in_a_pipeline_keeps_its_answers(scheme: Scheme) -> None:
     for stage in (first.spec, last.spec):
         specification.pipelineClassifier.pipeline.models.add().CopyFrom(stage)
     model = mle.load(specification)
-    small = quantize(model, scheme)
+    small = quantize(model, scheme, select=EVERYTHING)
     assert len(Plan.of(small).schemes) == 4
     data = {"data": np.random.default_rng(3).normal(size=(5, 8, 9)).astype(np.float32)}
     before, after = mle.predict(model, data), mle.predict(small, data)
@@ -149,4 +150,4 @@ def test_nan_weights_are_refused_by_the_name_of_their_layer() -> None:
     network.spec.neuralNetwork.layers[1].scale.scale.floatValue[3] = np.nan
     for scheme in (LookupTable(4), mle.Linear(4), mle.Linear(2, fit="least_squares"), Float16()):
         with pytest.raises(mle.errors.QuantizationError, match="next:scale: 1 of 8 values are NaN or infinite"):
-            quantize(mle.load(network.spec), scheme)
+            quantize(mle.load(network.spec), scheme, select=EVERYTHING)
