@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlexplorer.calibration.calibrate import calibrate
+from mlexplorer.calibration.layerwise import calibrate
 from mlexplorer.calibration.inputs import calibration_inputs
 
 __all__ = ["calibrate", "calibration_inputs"]

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 
 import mlexplorer as mle
 from mlexplorer.runtime.program import Program
 from mlexplorer.spec.weight_params import write_floats
 from tests.runtime.networks import add, constant, network
+
+torch = pytest.importorskip("torch")
 
 RNG = np.random.default_rng(16)
 F = np.float32

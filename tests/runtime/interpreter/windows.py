@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
+import pytest
 
 from tests.runtime.interpreter.core import Array, borders, floats, layer, pair_of
+
+torch = pytest.importorskip("torch")
 
 
 def _images(x: Array) -> Any:
