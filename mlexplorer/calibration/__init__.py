@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlexplorer.calibration.layerwise import calibrate
 from mlexplorer.calibration.inputs import calibration_inputs
+from mlexplorer.calibration.layerwise import calibrate
 
 __all__ = ["calibrate", "calibration_inputs"]
