@@ -138,7 +138,7 @@ def sweep(
     job = Job(
         model.spec.SerializeToString(),
         tuple(calibration_inputs(model, images)),
-        None if calibration is None else tuple(calibration_inputs(model, calibration)),
+        None if calibration is None else calibration_inputs(model, calibration),
         dict(custom_layers or {}),
     )
     plans = list(_plans(model, schemes, bits, layers, select))
@@ -167,7 +167,7 @@ class Job:
 
     spec: bytes = field(repr=False)
     inputs: tuple[dict[str, Any], ...] = field(repr=False)
-    calibration: tuple[dict[str, Any], ...] | None = field(repr=False)
+    calibration: Sequence[dict[str, Any]] | None = field(repr=False)
     custom_layers: Mapping[str, CustomLayerClass] = field(repr=False)
 
     @cached_property

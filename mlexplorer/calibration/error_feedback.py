@@ -26,8 +26,24 @@ Array = NDArray[Any]
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.uint8]
 
-DAMPING = 0.01
-"""What is added to the second moments' diagonal, as a fraction of its mean."""
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the vectors that were seen are taken for those to come.
+
+    `damping` is what is added to the second moments' diagonal, as a fraction of its mean; `drift`, 0 to 1, is how much
+    of the way from the original vectors to those of the quantized network is made up for.
+    """
+
+    damping: float
+    drift: float
+
+
+GIVEN = Trust(damping=0.01, drift=1.0)
+"""For inputs of the kind that the model is made for."""
+GENERATED = Trust(damping=0.1, drift=0.5)
+"""For noise: with less damping a classifier fits the noise, with more a style network gains less."""
+
 MOST_COLUMNS = 4608
 """Wider matrices are rounded in pieces of at most so many columns, between which no error is handed on."""
 FITS = 2
@@ -76,7 +92,8 @@ class Levels(Protocol):
 class Moments:
     """Second moments of the vectors that a layer's matrices meet in the quantized network and in the original."""
 
-    def __init__(self, groups: int, columns: int) -> None:
+    def __init__(self, groups: int, columns: int, trust: Trust = GIVEN) -> None:
+        self._trust = trust
         starts = range(0, columns, MOST_COLUMNS)
         self._places = [
             (group, slice(start, min(start + MOST_COLUMNS, columns))) for group in range(groups) for start in starts
@@ -94,15 +111,20 @@ class Moments:
 
     def pieces(self) -> list[Piece]:
         """The moments of the quantized network's vectors, damped."""
-        return [Piece(*place, own + _damping(own)) for place, own in zip(self._places, self._own, strict=True)]
+        return [Piece(*place, own + self._damping(own)) for place, own in zip(self._places, self._own, strict=True)]
 
     def targets(self, matrices: Array) -> Doubles:
         """The matrices that bring the quantized vectors nearest to the original outputs, by damped least squares."""
         out = matrices.astype(np.float64)
+        drift = self._trust.drift
         for piece, own, cross in zip(self.pieces(), self._own, self._cross, strict=True):
-            wanted = piece.of(out) @ (cross + _damping(own))
+            wanted = piece.of(out) @ (drift * cross + (1.0 - drift) * own + self._damping(own))
             out[piece.group][:, piece.columns] = np.linalg.solve(piece.moment, wanted.T).T
         return out
+
+    def _damping(self, moment: Doubles) -> Doubles:
+        mean = float(np.mean(np.diag(moment))) if moment.size else 0.0
+        return np.eye(len(moment)) * (self._trust.damping * mean or 1.0)
 
 
 def round_and_fit(
@@ -241,8 +263,3 @@ class GridLevels:
         scale = np.where(good, (count * products - code_sums * target_sums) / safe, self.scale)
         bias = np.where(good, (squares * target_sums - code_sums * products) / safe, self.bias)
         return GridLevels(scale.astype(np.float32), bias.astype(np.float32), self._bits)
-
-
-def _damping(moment: Doubles) -> Doubles:
-    mean = float(np.mean(np.diag(moment))) if moment.size else 0.0
-    return np.eye(len(moment)) * (DAMPING * mean or 1.0)

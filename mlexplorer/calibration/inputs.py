@@ -18,6 +18,10 @@ from mlexplorer.runtime.resizing import fit
 Calibration = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
 
 
+class GeneratedInputs(list[dict[str, Any]]):
+    """Inputs that are noise, to be trusted less than real ones."""
+
+
 def calibration_inputs(model: Model, calibration: Calibration) -> list[dict[str, Any]]:
     """Inputs by name, one dictionary for each run.
 
@@ -26,7 +30,7 @@ def calibration_inputs(model: Model, calibration: Calibration) -> list[dict[str,
     that the model takes; dictionaries and arrays are taken as they are. Raises InputError for anything else.
     """
     if isinstance(calibration, str) and calibration == "noise":
-        return generated_inputs(model)
+        return GeneratedInputs(generated_inputs(model))
     if isinstance(calibration, Mapping):
         return [dict(calibration)]
     feature = _single_feature(model)

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlexplorer.calibration.error_feedback import GridLevels, Levels, Moments, TableLevels, round_and_fit
+from mlexplorer.calibration.error_feedback import (
+    GENERATED,
+    GIVEN,
+    GridLevels,
+    Levels,
+    Moments,
+    TableLevels,
+    round_and_fit,
+)
+from mlexplorer.calibration.inputs import GeneratedInputs
 from mlexplorer.calibration.products import Product, products
 from mlexplorer.graph import Graph, Node, Weight
 from mlexplorer.model import Model
@@ -78,6 +87,7 @@ class _Captured:
         cancelled: threading.Event | None,
     ) -> None:
         self._copy, self._inputs, self._cancelled = copy, inputs, cancelled
+        self._trust = GENERATED if isinstance(inputs, GeneratedInputs) else GIVEN
         self._original = Predictor(model, custom_layers)
         self._products = {product.weight.key: product for node in _reachable(model) for product in products(node)}
         self._node = ""
@@ -98,7 +108,7 @@ class _Captured:
         groups, _, columns = product.matrices(np.empty(product.weight.shape, np.bool_)).shape
         found = self._moments.get((groups, columns))
         if found is None:
-            found = self._moments[groups, columns] = Moments(groups, columns)
+            found = self._moments[groups, columns] = Moments(groups, columns, self._trust)
             most = max(1, VECTORS // len(self._inputs))
             for own, other in zip(self._blobs, self._quantized, strict=True):
                 check(self._cancelled)

@@ -108,7 +108,7 @@ def test_targets_are_the_ridge_regression_of_the_original_outputs() -> None:
     targets = moments.targets(matrices)
     for group in range(GROUPS):
         x, y, w = original[group], quantized[group], matrices[group]
-        damping = np.sqrt(error_feedback.DAMPING * np.mean(np.sum(y * y, axis=0)))
+        damping = np.sqrt(error_feedback.GIVEN.damping * np.mean(np.sum(y * y, axis=0)))
         rows = np.vstack([y, damping * np.eye(COLUMNS)])
         wanted = np.vstack([x @ w.T, damping * w.T])
         np.testing.assert_allclose(targets[group].T, np.linalg.lstsq(rows, wanted, rcond=None)[0], rtol=1e-8)
