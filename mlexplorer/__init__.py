@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlexplorer.sweeps import Sweep, sweep
     from mlexplorer.views.explorer import Explorer, explore
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
 _HOMES = {
