@@ -6,10 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlexplorer.errors import QuantizationError
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, reporting
-from mlexplorer.quantization.plan import Plan, Select
+from mlexplorer.quantization.plan import Plan, Select, plan_of
 from mlexplorer.quantization.plan import quantize as quantize_weights
 from mlexplorer.quantization.scheme import Scheme
 
@@ -46,12 +45,7 @@ def quantize(
         return quantize_weights(model, scheme_or_plan, select=select)
     from mlexplorer.calibration import calibrate, calibration_inputs
 
-    if isinstance(scheme_or_plan, Plan):
-        if select is not None:
-            raise QuantizationError("a plan says which weights it quantizes; give select to Plan.uniform instead")
-        plan = scheme_or_plan
-    else:
-        plan = Plan.uniform(model, scheme_or_plan, select)
+    plan = plan_of(model, scheme_or_plan, select)
     with reporting(progress) as report:
         inputs = calibration_inputs(model, calibration)
         return calibrate(model, plan, inputs, custom_layers=custom_layers, progress=report, cancelled=cancelled)

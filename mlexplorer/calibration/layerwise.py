@@ -25,12 +25,12 @@ from mlexplorer.calibration.products import Product, products
 from mlexplorer.graph import Graph, Node, Weight
 from mlexplorer.model import Model
 from mlexplorer.progress import check
-from mlexplorer.quantization.plan import Plan
+from mlexplorer.quantization.plan import Plan, put
 from mlexplorer.quantization.scheme import Float16, Scheme
-from mlexplorer.quantization.selection import groups, scopes_above
+from mlexplorer.quantization.selection import groups
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.prediction import Predictor
-from mlexplorer.spec.weight_params import Encoded, write
+from mlexplorer.spec.weight_params import Encoded
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
@@ -56,7 +56,7 @@ def calibrate(
     `Plan.apply` does. `progress` is called with what is under way, how many weights are done, and of how many. Raises
     as `Plan.apply` and `predict` do, and Cancelled once `cancelled` is set.
     """
-    planned = plan._planned(model)
+    planned = plan.assignments(model)
     copy = model.copy()
     written = {weight.key: weight for weight in Graph(copy.spec, copy.blobs).weights}
     captured = _Captured(model, copy, inputs, custom_layers, cancelled)
@@ -69,9 +69,7 @@ def calibrate(
             encoded = _encoded(scheme, node, weight, weight.array())
         else:
             encoded = _with_feedback(scheme, node, product, captured.moments(node, product), cancelled)
-        write(written[weight.key].params, encoded)
-        for spec in scopes_above(copy.spec, node.scope):
-            spec.specificationVersion = max(spec.specificationVersion, scheme.version)
+        put(copy.spec, written[weight.key].params, node, scheme, encoded)
     return copy
 
 

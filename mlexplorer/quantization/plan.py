@@ -91,7 +91,8 @@ class Plan:
         """The exact bytes of the file (or package) of the quantized model, without quantizing it; raises as `apply`."""
         return _rewritten(model, [self], _blank)[0].size
 
-    def _planned(self, model: Model) -> list[tuple[Node, Weight, Scheme]]:
+    def assignments(self, model: Model) -> list[tuple[Node, Weight, Scheme]]:
+        """The weights that it names, with their nodes and schemes, in the model's order; raises as `apply`."""
         allowed = list(quantizable(model))
         keys = {weight.key for _, weight in allowed}
         wider = [
@@ -177,14 +178,25 @@ def quantize_each(
 
     >>> models = mle.quantize_each(model, [mle.LookupTable(bits) for bits in range(1, 9)])
     """
-    plans = []
-    for one in schemes_or_plans:
-        if isinstance(one, Plan) and select is not None:
-            raise QuantizationError("a plan says which weights it quantizes; give select to Plan.uniform instead")
-        if not isinstance(one, Plan | Scheme):
-            raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {one!r}")
-        plans.append(one if isinstance(one, Plan) else Plan.uniform(model, one, select))
-    return _rewritten(model, plans, _encoded)
+    return _rewritten(model, [plan_of(model, one, select) for one in schemes_or_plans], _encoded)
+
+
+def plan_of(model: Model, scheme_or_plan: Scheme | Plan, select: Select | None = None) -> Plan:
+    """What is meant by a scheme for a model, or by a plan; raises QuantizationError for anything else."""
+    if not isinstance(scheme_or_plan, Plan | Scheme):
+        raise QuantizationError(f"quantize takes a scheme, LookupTable(bits=4) say, or a Plan, not {scheme_or_plan!r}")
+    if isinstance(scheme_or_plan, Scheme):
+        return Plan.uniform(model, scheme_or_plan, select)
+    if select is not None:
+        raise QuantizationError("a plan says which weights it quantizes; give select to Plan.uniform instead")
+    return scheme_or_plan
+
+
+def put(spec: Any, params: Any, node: Node, scheme: Scheme, encoded: Encoded) -> None:
+    """Write a weight into its WeightParams message of a specification, which must be read as new as the scheme is."""
+    write(params, encoded)
+    for scope in scopes_above(spec, node.scope):
+        scope.specificationVersion = max(scope.specificationVersion, scheme.version)
 
 
 def dequantize(model: Model) -> Model:
@@ -222,7 +234,7 @@ def _rewritten(model: Model, plans: Iterable[Plan], encode: Encode) -> list[Mode
     copies = []
     wanted: dict[str, tuple[Node, Weight, list[tuple[Scheme, Any, Any]]]] = {}
     for plan in plans:
-        planned = plan._planned(model)
+        planned = plan.assignments(model)
         spec, twins = copy_without(model.spec, [weight.params for _, weight, _ in planned])
         copies.append(Model(spec, blobs=model.blobs, path=model.path, source=model.source))
         for node, weight, scheme in planned:
@@ -231,9 +243,7 @@ def _rewritten(model: Model, plans: Iterable[Plan], encode: Encode) -> list[Mode
         schemes = [scheme for scheme, _, _ in targets]
         every = list(encode(schemes, node, weight))  # the values themselves are gone before anything is written
         for encoded, (scheme, spec, params) in zip(every, targets, strict=True):
-            write(params, encoded)
-            for scope in scopes_above(spec, node.scope):
-                scope.specificationVersion = max(scope.specificationVersion, scheme.version)
+            put(spec, params, node, scheme, encoded)
     return copies
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.calibration import calibrate, calibration_inputs
-from mlexplorer.errors import Cancelled, CustomLayerError, InputError
+from mlexplorer.errors import Cancelled, CustomLayerError, InputError, QuantizationError
 from mlexplorer.runtime.generated_inputs import noise_picture
 from mlexplorer.spec.weight_params import write_floats
 from tests.painter import deep_painter, photo
@@ -132,6 +132,10 @@ def test_progress_counts_the_weights_and_cancelling_stops() -> None:
 
 def test_what_cannot_be_calibrated_says_why() -> None:
     model = deep_painter()
+    with pytest.raises(QuantizationError, match="quantize takes a scheme"):
+        mle.quantize(model, 4, calibration="noise")  # type: ignore[arg-type]
+    with pytest.raises(QuantizationError, match="a plan says which weights"):
+        mle.quantize(model, mle.Plan({}), select=mle.Selection(), calibration="noise")
     with pytest.raises(InputError, match="there is no such"):
         mle.quantize(model, mle.Linear(bits=4), calibration="no such folder")
     with pytest.raises(InputError, match="there is nothing"):
