@@ -25,7 +25,7 @@ from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike, open_pictures
 from mlexplorer.runtime.prediction import Predictor
-from mlexplorer.runtime.resizing import fit
+from mlexplorer.runtime.resizing import resize
 
 Array = NDArray[Any]
 Input = Image.Image | Array
@@ -335,7 +335,7 @@ def _stages(feature: Feature, given: Input) -> dict[str, Input]:
     """What is fed in each stage; the coarse one only where the model accepts about a quarter of the pixels."""
     if feature.type != "image" or not isinstance(given, Image.Image):
         return {"full": given}
-    full, coarse = fit(given, feature), fit(given, feature, _COARSE_SIDE)
+    full, coarse = resize(given, feature), resize(given, feature, scale=_COARSE_SIDE)
     if coarse.width * coarse.height * 2 <= full.width * full.height:
         return {"coarse": coarse, "full": full}
     return {"full": full}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlexplorer.comparison.metrics import decibels
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.prediction import Predictor
@@ -36,7 +37,7 @@ class Measurement:
     @property
     def snr(self) -> float:
         """The signal-to-noise ratio in dB."""
-        return _decibels(self.error)
+        return decibels(1.0, self.error)
 
     @property
     def quality(self) -> float:
@@ -88,7 +89,7 @@ class Reference:
         errors = [_ratio(noise[name], signal[name]) for name in noise]
         return Measurement(
             float(np.mean(errors)),
-            _decibels(squares / pixels / _PEAK**2) if pixels else None,
+            decibels(_PEAK**2, squares / pixels) if pixels else None,
             agreeing / len(self._inputs) if self._label else None,
         )
 
@@ -117,9 +118,3 @@ def _ratio(noise: float, signal: float) -> float:
     if not math.isfinite(noise):
         return math.inf
     return noise / signal if signal > 0.0 else (math.inf if noise > 0.0 else 0.0)
-
-
-def _decibels(ratio: float) -> float:
-    if ratio == 0.0:
-        return math.inf
-    return -10.0 * math.log10(ratio) if math.isfinite(ratio) else -math.inf

@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from mlexplorer.calibration import calibrate, calibration_inputs
-from mlexplorer.errors import InputError, MissingDependencyError
+from mlexplorer.errors import InputError
+from mlexplorer.frames import data_frame
 from mlexplorer.measurement import Measurement, Reference
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check, reporting
@@ -61,11 +62,7 @@ class Recommendation:
 
     def to_pandas(self) -> Any:
         """The frontier as a pandas DataFrame; raises MissingDependencyError where pandas is not installed."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
-        return pandas.DataFrame(
+        return data_frame(
             {
                 "plan": choice.label,
                 "nbytes": choice.nbytes,

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from mlexplorer.calibration import calibrate, calibration_inputs
-from mlexplorer.errors import MissingDependencyError
 from mlexplorer.formats import load
+from mlexplorer.frames import data_frame
 from mlexplorer.measurement import Measurement, Reference
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check, reporting
@@ -81,11 +81,7 @@ class Sweep:
 
     def to_pandas(self) -> Any:
         """The rows as a pandas DataFrame; raises MissingDependencyError where pandas is not installed."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
-        return pandas.DataFrame(
+        return data_frame(
             {
                 "layer": row.layer,
                 "scheme": row.scheme.label,

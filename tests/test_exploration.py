@@ -14,7 +14,7 @@ from mlexplorer import spec
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
 from mlexplorer.exploration import ORIGINAL, Calibrated, Row, Runs, input_feature, read_inputs, sizes
 from mlexplorer.exploration import rows as every_row
-from mlexplorer.runtime.resizing import fit
+from mlexplorer.runtime.resizing import resize
 from tests.checks import one_layer_model
 from tests.painter import deep_painter, painter, photo
 
@@ -81,7 +81,7 @@ def test_pictures_are_fitted_to_what_the_model_accepts(
     sizes: str, given: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     feature = input_feature(painter(sizes=sizes))
-    fitted = fit(Image.new("RGB", given), feature)
+    fitted = resize(Image.new("RGB", given), feature)
     assert fitted.size == expected
     assert feature.accepts_size(*fitted.size)
 
@@ -93,7 +93,9 @@ def test_a_fixed_size_is_swept_in_full_only() -> None:
 def test_classifiers_keep_their_five_best_labels() -> None:
     found = full(list(every_row(painter(classes=7, sizes="fixed"), photo(), bits=[8, 1])))
     best = found[ORIGINAL, 32].output
-    probabilities = mle.predict(painter(classes=7), {"photo": fit(Image.fromarray(photo()), input_feature(painter()))})
+    probabilities = mle.predict(
+        painter(classes=7), {"photo": resize(Image.fromarray(photo()), input_feature(painter()))}
+    )
     assert len(best) == 5
     assert best[0][0] == probabilities["label"]
     assert [p for _, p in best] == sorted((p for _, p in best), reverse=True)

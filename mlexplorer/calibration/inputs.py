@@ -13,7 +13,7 @@ from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.generated_inputs import generated_inputs
 from mlexplorer.runtime.images import PictureLike, open_pictures
-from mlexplorer.runtime.resizing import fit
+from mlexplorer.runtime.resizing import resize
 
 Calibration = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
 
@@ -36,7 +36,7 @@ def calibration_inputs(model: Model, calibration: Calibration) -> list[dict[str,
     feature = _single_feature(model)
     if feature is not None and feature.type == "image" and not _are_mappings(calibration):
         pictures, _ = open_pictures(calibration)
-        return [{feature.name: fit(picture, feature)} for _, picture in pictures]
+        return [{feature.name: resize(picture, feature)} for _, picture in pictures]
     if isinstance(calibration, str | Path | Image.Image):
         raise InputError("the model does not take one picture; give calibration=[{input name: value, ...}, ...]")
     items = [calibration] if isinstance(calibration, np.ndarray) else list(calibration)

@@ -14,7 +14,7 @@ from mlexplorer.comparison.feeds import Origin
 from mlexplorer.comparison.metrics import decibels
 from mlexplorer.comparison.outputs import InputRow, Row
 from mlexplorer.comparison.rate import Rate
-from mlexplorer.errors import MissingDependencyError
+from mlexplorer.frames import data_frame
 
 _Float = TypeVar("_Float", bound=float)
 
@@ -140,14 +140,10 @@ class Comparison:
 
         Raises MissingDependencyError where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from error
         records = [_record(row) for row in (self.rows if per_input else self.outputs)]
         columns = dict.fromkeys(name for record in records for name in record)
         kept = [name for name in columns if any(record.get(name) is not None for record in records)]
-        return pandas.DataFrame(records, columns=kept)
+        return data_frame(records, kept)
 
     def __repr__(self) -> str:
         table = self._table()

@@ -57,11 +57,6 @@ def check_resize(how: str) -> None:
         raise InputError(f"resize is {', '.join(map(repr, get_args(Resize)))}, not {how!r}")
 
 
-def fit(picture: Image.Image, feature: Feature, scale: float = 1.0) -> Image.Image:
-    """A picture as an input accepts it, cropped to the proportions where it must be: `resize` with "fill"."""
-    return resize(picture, feature, "fill", scale)
-
-
 def target_size(size: tuple[int, int], feature: Feature, scale: float = 1.0) -> tuple[int, int]:
     """The (width, height) in pixels in which an input is given a picture of a size; see `resize`."""
     wanted = min(1.0, LONG_SIDE / max(size)) * scale

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, SizeRange
-from mlexplorer.runtime.resizing import fit, resize
+from mlexplorer.runtime.resizing import resize
 
 WIDE = Feature("photo", "image", shape=(48, 32), color_space="RGB")
 
@@ -30,7 +30,7 @@ def test_fill_crops_the_middle() -> None:
     seen = places(resize(ramp(100, 20, 1), WIDE, "fill"), 1)
     scale = max(48 / 100, 32 / 20)
     np.testing.assert_allclose(seen, 50 + (np.arange(48) + 0.5 - 24) / scale - 0.5, atol=0.3)
-    np.testing.assert_array_equal(seen, places(fit(ramp(100, 20, 1), WIDE), 1))
+    np.testing.assert_array_equal(seen, places(resize(ramp(100, 20, 1), WIDE), 1))
 
 
 def test_stretch_shows_all_in_other_proportions() -> None:
