@@ -6,17 +6,13 @@ reduced to ASCII letters, digits and underscores and kept apart from the names t
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mlexplorer.graph import Node
 from mlexplorer.model import Feature
+from mlexplorer.source_text import LISTED, comment, identifiers, listing
 
-_LISTED = 20
 _SHOWN = 3
-_LONGEST = 60
-"""Characters of a file's text in a name, and in most comments."""
 _LONGEST_DESCRIPTION = 300
 _LONGEST_BLOCK = 50
 """Lines for inputs, outputs, parameters or weights."""
@@ -34,8 +30,8 @@ def missing_layers_text(nodes: Sequence[Node], *, legacy: bool = False) -> str:
     classes: dict[str, list[Node]] = {}
     for node in nodes:
         classes.setdefault(node.params.className, []).append(node)
-    names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in nodes[:_LISTED])
-    rest = f" and {len(nodes) - _LISTED} more" if len(nodes) > _LISTED else ""
+    names = ", ".join(f"{node.name!r} (class {node.params.className!r})" for node in nodes[:LISTED])
+    rest = f" and {len(nodes) - LISTED} more" if len(nodes) > LISTED else ""
     first = nodes[0].params.className
     stubs = "\n\n\n".join(layer_stub(*group, legacy=legacy) for group in list(classes.values())[:_SHOWN])
     more = f"\n\n\n# {len(classes) - _SHOWN} more classes are needed" if len(classes) > _SHOWN else ""
@@ -59,7 +55,7 @@ def missing_model_text(node: Node, inputs: Sequence[Feature], outputs: Sequence[
 def layer_stub(node: Node, *others: Node, legacy: bool = False) -> str:
     """The source of a `CustomLayer` for this layer, and others of its class, with what the file says filled in."""
     axes = _LEGACY if legacy else _EXACT
-    users = _listing(repr(layer.name) for layer in (node, *others))
+    users = listing(repr(layer.name) for layer in (node, *others))
     where = " in the first of them" if others else ""
     first = "input_shapes[0]" if node.inputs else "(1,)"
     lines = [
@@ -68,15 +64,15 @@ def layer_stub(node: Node, *others: Node, legacy: bool = False) -> str:
         *_assigned_weights(node),
         "",
         "    def output_shapes(self, input_shapes):",
-        f"        # one shape for each output: {_listing(node.outputs)}{where}",
+        f"        # one shape for each output: {listing(node.outputs)}{where}",
         f"        return [{first}]" + (f" * {len(node.outputs)}" if len(node.outputs) != 1 else ""),
         "",
         "    def evaluate(self, inputs):",
         f"        # arrays are float32, {axes}",
         *_cut(
-            [f"        x{index} = inputs[{index}]  # {_comment(name)}{where}" for index, name in enumerate(node.inputs)]
+            [f"        x{index} = inputs[{index}]  # {comment(name)}{where}" for index, name in enumerate(node.inputs)]
         ),
-        *_raise(f"compute and return [{_listing(node.outputs)}]"),
+        *_raise(f"compute and return [{listing(node.outputs)}]"),
     ]
     return "\n".join(lines)
 
@@ -88,8 +84,8 @@ def model_stub(node: Node, inputs: Sequence[Feature], outputs: Sequence[Feature]
         "    def predict(self, inputs):",
         *_cut([f"        x{index} = {_taken(feature)}  # {_kind(feature)}" for index, feature in enumerate(inputs)]),
         "        # return a dictionary with",
-        *_cut([f"        # {_comment(repr(feature.name))}: {_kind(feature)}" for feature in outputs]),
-        *_raise(f"compute and return {_listing(repr(feature.name) for feature in outputs)}"),
+        *_cut([f"        # {comment(repr(feature.name))}: {_kind(feature)}" for feature in outputs]),
+        *_raise(f"compute and return {listing(repr(feature.name) for feature in outputs)}"),
     ]
     return "\n".join(lines)
 
@@ -97,18 +93,18 @@ def model_stub(node: Node, inputs: Sequence[Feature], outputs: Sequence[Feature]
 def _head(decorator: str, node: Node, purpose: str) -> list[str]:
     custom = node.custom
     parameters = dict(custom.parameters) if custom else {}
-    description = _comment(custom.description, _LONGEST_DESCRIPTION) if custom else ""
-    fields = _names(parameters, "parameter")
+    description = comment(custom.description, _LONGEST_DESCRIPTION) if custom else ""
+    fields = identifiers(parameters, "parameter", _TAKEN)
     return [
         f"@mle.{decorator}({node.params.className!r})",
-        f"class {_names([node.params.className], 'Custom')[0]}:",
+        f"class {identifiers([node.params.className], 'Custom', _TAKEN)[0]}:",
         *([f"    # {description}"] if description.strip() else []),
-        f"    # {_comment(purpose, _LONGEST_DESCRIPTION)}",
+        f"    # {comment(purpose, _LONGEST_DESCRIPTION)}",
         "",
         "    def __init__(self, parameters):",
         *_cut(
             [
-                f"        self.{name} = parameters[{key!r}]  # {_comment(repr(value))}"
+                f"        self.{name} = parameters[{key!r}]  # {comment(repr(value))}"
                 for name, (key, value) in zip(fields, parameters.items(), strict=True)
             ]
         ),
@@ -120,8 +116,8 @@ def _head(decorator: str, node: Node, purpose: str) -> list[str]:
 def _assigned_weights(node: Node) -> list[str]:
     if not node.weights:
         return ["        pass  # there are no weights"]
-    taken = _names(node.custom.parameters, "parameter") if node.custom else []
-    names = _names([f"weight_{index}" for index in range(len(node.weights))], "weight", taken)
+    taken = identifiers(node.custom.parameters, "parameter", _TAKEN) if node.custom else []
+    names = identifiers([f"weight_{index}" for index in range(len(node.weights))], "weight", {*_TAKEN, *taken})
     return [
         "        # flat float32 arrays; the file does not say their shapes, so reshape them",
         *_cut(
@@ -134,7 +130,7 @@ def _assigned_weights(node: Node) -> list[str]:
 
 
 def _raise(task: str) -> list[str]:
-    return [f"        raise NotImplementedError({_comment(task, _LONGEST_DESCRIPTION)!r})"]
+    return [f"        raise NotImplementedError({comment(task, _LONGEST_DESCRIPTION)!r})"]
 
 
 def _cut(lines: list[str]) -> list[str]:
@@ -158,32 +154,4 @@ def _kind(feature: Feature) -> str:
         "dictionary": f"a dict from {keys} to float",
         "sequence": f"a list of {keys}",
     }
-    return _comment(kinds.get(feature.type, feature.type) + (", or None" if feature.optional else ""))
-
-
-def _listing(names: Iterable[str]) -> str:
-    listed = list(names)
-    rest = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
-    return (", ".join(_comment(name) for name in listed[:_LISTED]) or "nothing") + rest
-
-
-def _comment(text: str, longest: int = _LONGEST) -> str:
-    """Text of a model file on one line: it must not end the comment that it stands in, nor turn its direction."""
-    line = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
-    return line if len(line) <= longest else f"{line[: longest - 3]}..."
-
-
-def _names(texts: Iterable[str], noun: str, taken: Iterable[str] = ()) -> list[str]:
-    """A Python name for each text: different from each other and from those that the stub itself uses."""
-    seen = {*_TAKEN, *taken}
-    result = []
-    for text in texts:
-        name = re.sub(r"[^0-9A-Za-z_]+", "_", text[:_LONGEST]).strip("_")
-        if not name or name[0].isdigit() or keyword.iskeyword(name):
-            name = f"{noun}_{name}".rstrip("_")
-        unique, number = name, 2
-        while unique in seen:
-            unique, number = f"{name}_{number}", number + 1
-        seen.add(unique)
-        result.append(unique)
-    return result
+    return comment(kinds.get(feature.type, feature.type) + (", or None" if feature.optional else ""))

@@ -1,0 +1,1 @@
+"""Keras models, read and converted without Keras."""

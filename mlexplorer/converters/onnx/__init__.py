@@ -1,0 +1,1 @@
+"""ONNX models, converted operator by operator."""

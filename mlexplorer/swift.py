@@ -1,0 +1,1 @@
+"""Swift skeletons of the classes that an app must bring for a model's custom layers."""
