@@ -108,6 +108,19 @@ class Builder(Protocol):
     def transpose(self, x: Any, axes: Sequence[int]) -> Any:
         """The axes in another order."""
 
+    def choose(
+        self, condition: Any, then: Callable[[], Sequence[Any]], otherwise: Callable[[], Sequence[Any]]
+    ) -> Sequence[Any]:
+        """The results of one of two functions, of equal shapes, by a bool of one element that only a run tells."""
+
+    def scan(
+        self, step: Callable[[Sequence[Any], Any], tuple[Sequence[Any], Any]], states: Sequence[Any], sequence: Any
+    ) -> tuple[Sequence[Any], Any]:
+        """A function applied along the first axis of a sequence: the last states, and all results along a first axis.
+
+        `step` gets the states and an element, and gives the next states and a result.
+        """
+
     def cast(self, x: Any, dtype: type[np.generic]) -> Any:
         """Values as np.float32, np.int64 (truncating) or np.bool_ (non-zero); nothing where it is that already."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -110,6 +111,7 @@ class Value:
     """A tensor of the graph under construction; see `mlexplorer.layers.layer_type.Tensor`.
 
     A value with a `base` is that tensor in another shape; the reshape is written only if some operator needs it.
+    `depth` counts the graphs around the one that it is in: those of branches and steps see the values of outer ones.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Value:
     value: Array | None = None
     base: Value | None = None
     origin: Origin | None = None
+    depth: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,12 +154,12 @@ class GraphBuilder:
 
     weights: Mapping[str, Array]
     baked: frozenset[str] = frozenset()
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
     uses: dict[str, WeightUse] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Value] = field(default_factory=dict)
     layer: str = ""
+    _scopes: list[list[onnx.NodeProto]] = field(default_factory=lambda: [[]])
     _count: int = 0
     _inferred: dict[Any, list[_Type]] = field(default_factory=dict)
 
@@ -247,6 +250,38 @@ class GraphBuilder:
         results = self._append(type, operands, outputs, attributes)
         return results[0] if outputs == 1 else tuple(results)
 
+    def choose(
+        self, condition: Value, then: Callable[[], Sequence[Value]], otherwise: Callable[[], Sequence[Value]]
+    ) -> list[Value]:
+        """The results of one of two functions, both written as graphs of their own (If), by a bool of one element."""
+        branches = []
+        for name, write in (("then_branch", then), ("else_branch", otherwise)):
+            with self._within() as nodes:
+                results = [self._result(value) for value in write()]
+            branches.append((name, helper.make_graph(nodes, name, [], [_info(value) for value in results])))
+        return self._nested("If", [condition], results, dict(branches))
+
+    def scan(
+        self,
+        step: Callable[[Sequence[Value], Value], tuple[Sequence[Value], Value]],
+        states: Sequence[Value],
+        sequence: Value,
+    ) -> tuple[list[Value], Value]:
+        """A function applied along the first axis of a sequence, written once as a graph of its own (Scan).
+
+        `step` gets the states and an element and gives the next states, of the same shapes, and a result; the answer is
+        the last states and all results.
+        """
+        with self._within() as nodes:
+            before = [Value(self._name("state"), s.shape, s.dtype, depth=self._depth) for s in states]
+            element = Value(self._name("element"), sequence.shape[1:], sequence.dtype, depth=self._depth)
+            after, result = step(before, element)
+            ends = [self._result(value) for value in (*after, result)]
+        graph = helper.make_graph(nodes, "step", [_info(v) for v in (*before, element)], [_info(v) for v in ends])
+        kinds = [*ends[:-1], Value("", (sequence.shape[0], *ends[-1].shape), ends[-1].dtype)]
+        *last, results = self._nested("Scan", [*states, sequence], kinds, {"body": graph, "num_scan_inputs": 1})
+        return last, results
+
     def as_output(self, value: Value, taken: set[str]) -> str:
         """The name of a graph output that holds this value."""
         name = self.materialise(value)
@@ -256,8 +291,8 @@ class GraphBuilder:
 
     def model(self, outputs: Sequence[str]) -> bytes:
         """The graph with these outputs as a serialised ModelProto; weights are external, without data."""
-        nodes = _live(self.nodes, outputs)
-        read = {name for node in nodes for name in node.input}
+        nodes = _live(self._scopes[0], outputs)
+        read = {name for node in nodes for name in _read_by(node)}
         self.uses = {name: use for name, use in self.uses.items() if name in read}
         external = [_external(use) for use in self.uses.values()]
         graph = helper.make_graph(
@@ -275,11 +310,12 @@ class GraphBuilder:
 
     def mark(self) -> int:
         """A point to which `rewind` returns."""
-        return len(self.nodes)
+        return len(self._scopes[0])
 
     def rewind(self, mark: int) -> None:
         """Forget the operators written since the mark."""
-        del self.nodes[mark:]
+        del self._scopes[0][mark:]
+        del self._scopes[1:]
 
     def materialise(self, value: Value) -> str:
         """The name of the tensor, its pending reshape or constant written out."""
@@ -287,7 +323,7 @@ class GraphBuilder:
             return value.name
         if value.base is not None:
             shape = self.constant(np.array(value.shape, np.int64))
-            value.name = self._append("Reshape", [value.base, shape], 1, {})[0].name
+            value.name = self._append("Reshape", [value.base, shape], 1, {}, value.base.depth)[0].name
         else:
             value.name = self._name("constant")
             self.initializers[value.name] = numpy_helper.from_array(np.asarray(value.value), value.name)
@@ -331,9 +367,41 @@ class GraphBuilder:
             result.origin = Origin(type, tuple(operands), attributes)
         return result
 
-    def _append(
-        self, type: str, operands: Sequence[Value | None], outputs: int, attributes: dict[str, Any]
+    @contextmanager
+    def _within(self) -> Iterator[list[onnx.NodeProto]]:
+        """Write operators into a graph within the present one."""
+        self._scopes.append([])
+        try:
+            yield self._scopes[-1]
+        finally:
+            self._scopes.pop()
+
+    @property
+    def _depth(self) -> int:
+        return len(self._scopes) - 1
+
+    def _result(self, value: Value) -> Value:
+        """The value under a name of its own in the present graph, to be given to the one around it."""
+        return self._append("Identity", [value], 1, {})[0]
+
+    def _nested(
+        self, type: str, operands: Sequence[Value], kinds: Sequence[Value], attributes: Mapping[str, Any]
     ) -> list[Value]:
+        values = [Value(self._name(type), kind.shape, kind.dtype, depth=self._depth) for kind in kinds]
+        names = [self.materialise(operand) for operand in operands]
+        outputs = [value.name for value in values]
+        self._scopes[-1].append(helper.make_node(type, names, outputs, name=f"{self.layer}/{outputs[0]}", **attributes))
+        return values
+
+    def _append(
+        self,
+        type: str,
+        operands: Sequence[Value | None],
+        outputs: int,
+        attributes: dict[str, Any],
+        depth: int | None = None,
+    ) -> list[Value]:
+        depth = self._depth if depth is None else depth
         names = ["" if operand is None else self.materialise(operand) for operand in operands]
         results = [self._name(type) for _ in range(outputs)]
         given = len(names)
@@ -344,7 +412,7 @@ class GraphBuilder:
         if taps > _MOST_TAPS:
             raise ModelError(f"a window of {taps} elements is larger than any input; it may have {_MOST_TAPS}")
         types = self._infer(node, {n: o for n, o in zip(names, operands, strict=True) if o is not None})
-        values = [Value(name, *types[name]) for name in results]
+        values = [Value(name, *types[name], depth=depth) for name in results]
         for value in values:
             if value.known_shape is not None and None not in value.known_shape:
                 require_room(value.shape)
@@ -354,7 +422,7 @@ class GraphBuilder:
             except Exception as error:  # onnxruntime's exceptions share no public base
                 raise ModelError(f"{type} cannot be computed: {error}") from error
             return [self._known(array) for array in arrays]
-        self.nodes.append(node)
+        self._scopes[depth].append(node)
         if outputs == 1:
             values[0].origin = Origin(type, tuple(operands), attributes)
         return values
@@ -444,5 +512,17 @@ def _live(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.
     for node in reversed(nodes):
         if wanted.intersection(node.output):
             kept.append(node)
-            wanted.update(node.input)
+            wanted.update(_read_by(node))
     return kept[::-1]
+
+
+def _read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """The names that a node reads, those that graphs within it read from outside included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read_by(inner)
+
+
+def _info(value: Value) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(value.name, _ELEMENT_TYPES[value.dtype], value.shape)

@@ -119,6 +119,50 @@ def test_sums_are_limited_and_so_is_the_cell(case: Case) -> None:
     check_layer("uniDirectionalLSTM", parameters, [lift(x), lift(h), lift(c)], expected, weights=named)
 
 
+def saturated(case: Case) -> dict[str, Array]:
+    """Weights with which the cell of the first unit grows by almost 1 at each step, and the others' hardly at all."""
+    weights = {name: 0.05 * array for name, array in case.weights(0).items()}
+    for gate in GATES:
+        bias = weights.setdefault(f"{gate}BiasVector", np.zeros(SIZE, np.float32))
+        bias[0] = 40
+    return weights
+
+
+@pytest.mark.parametrize(
+    "case", [Case(), Case(peepholes=True), Case(threshold=2.0), Case(("tanh", "tanh", "linear"))], ids=str
+)
+@pytest.mark.parametrize(("steps", "cell"), [(1, 49.9), (1, 1000.0), (30, 24.5), (30, 25.5), (70, 0.0), (70, -60.0)])
+def test_the_cell_is_limited_in_any_number_of_steps(case: Case, steps: int, cell: float) -> None:
+    x, h, c = normal(steps, BATCH, INPUTS), normal(BATCH, SIZE, seed=8), np.full((BATCH, SIZE), cell, np.float32)
+    weights = saturated(case)
+    outputs, last, end = case.run(weights, x, h, c)
+    assert abs(end).max() <= (case.threshold or 50)
+    parameters = {"inputVectorSize": INPUTS, "outputVectorSize": SIZE, "activations": case.messages}
+    parameters["params"] = {**case.params, "sequenceOutput": True}
+    named = {f"weightParams.{name}": array for name, array in weights.items()}
+    expected = [lift(outputs), lift(last), lift(end)]
+    check_layer("uniDirectionalLSTM", parameters, [lift(x), lift(h), lift(c)], expected, weights=named)
+
+
+@pytest.mark.parametrize("steps", [49, 50, 51, 120])
+def test_long_sequences_without_states_are_limited_as_well(steps: int) -> None:
+    case, x, zero = Case(), normal(steps, BATCH, INPUTS), np.zeros((BATCH, SIZE), np.float32)
+    weights = saturated(case)
+    outputs, last, end = case.run(weights, x, zero, zero)
+    back, last_back, end_back = case.run(weights, x[::-1], zero, zero)
+    assert (end[0, 0] == 50) == (steps >= 50)
+    parameters = {
+        "inputVectorSize": INPUTS,
+        "outputVectorSize": SIZE,
+        "activationsForwardLSTM": case.messages,
+        "activationsBackwardLSTM": case.messages,
+        "params": {**case.params, "sequenceOutput": True},
+    }
+    named = {f"weightParams[{side}].{name}": array for side in (0, 1) for name, array in weights.items()}
+    expected = [np.concatenate([outputs, back[::-1]], axis=-1), last, end, last_back, end_back]
+    check_layer("biDirectionalLSTM", parameters, [lift(x)], [lift(array) for array in expected], weights=named)
+
+
 @pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[8]], ids=str)
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("states", [False, True])
