@@ -124,7 +124,7 @@ def _one_direction(
     weights: _Weights,
     functions: Sequence[Activation],
 ) -> tuple[Any, Any, Any]:
-    """y [Seq, 1, Batch, size], h and c [1, Batch, size], with the cell limited.
+    """All outputs [Seq, 1, Batch, size], h and c [1, Batch, size], with the cell limited.
 
     A chunk is short enough for ONNX where its first cell lies within half of the limit.
     """
