@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlexplorer import errors, samples
     from mlexplorer.comparison import Comparison, Rate, compare, psnr, snr, ssim
+    from mlexplorer.converters.convert import convert
+    from mlexplorer.converters.network import NetworkBuilder
+    from mlexplorer.converters.source import CustomLayerParams, SourceLayer
     from mlexplorer.coremltools_bridge import connect_coremltools, disconnect_coremltools
     from mlexplorer.formats import load, save
     from mlexplorer.graph import Graph, Node, Weight
@@ -39,6 +42,7 @@ _HOMES = {
     "Comparison": "comparison",
     "Choice": "recommendation",
     "CustomLayer": "runtime.custom",
+    "CustomLayerParams": "converters.source",
     "CustomModel": "runtime.custom",
     "Explorer": "views.explorer",
     "Feature": "model",
@@ -48,6 +52,7 @@ _HOMES = {
     "Linear": "quantization.linear",
     "LookupTable": "quantization.lookup_table",
     "Model": "model",
+    "NetworkBuilder": "converters.network",
     "Node": "graph",
     "Plan": "quantization.plan",
     "Predictor": "runtime.prediction",
@@ -56,10 +61,12 @@ _HOMES = {
     "Scheme": "quantization.scheme",
     "SchemeError": "quantization.statistics",
     "Selection": "quantization.selection",
+    "SourceLayer": "converters.source",
     "Sweep": "sweeps",
     "Weight": "graph",
     "compare": "comparison",
     "connect_coremltools": "coremltools_bridge",
+    "convert": "converters.convert",
     "custom_layer": "runtime.custom",
     "custom_model": "runtime.custom",
     "disconnect_coremltools": "coremltools_bridge",
@@ -84,6 +91,7 @@ __all__ = [
     "Choice",
     "Comparison",
     "CustomLayer",
+    "CustomLayerParams",
     "CustomModel",
     "Explorer",
     "Feature",
@@ -93,6 +101,7 @@ __all__ = [
     "Linear",
     "LookupTable",
     "Model",
+    "NetworkBuilder",
     "Node",
     "Plan",
     "Predictor",
@@ -101,10 +110,12 @@ __all__ = [
     "Scheme",
     "SchemeError",
     "Selection",
+    "SourceLayer",
     "Sweep",
     "Weight",
     "compare",
     "connect_coremltools",
+    "convert",
     "custom_layer",
     "custom_model",
     "dequantize",

@@ -96,7 +96,7 @@ class NetworkBuilder:
         return name
 
     def add(
-        self, type: str, *inputs: str, name: str | None = None, outputs: int | Sequence[str] = 1, **fields: Any
+        self, type: str, /, *inputs: str, name: str | None = None, outputs: int | Sequence[str] = 1, **fields: Any
     ) -> Any:
         """Append a layer; returns the blob that it gives, or a tuple of them where `outputs` is not 1.
 
