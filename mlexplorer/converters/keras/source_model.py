@@ -62,13 +62,15 @@ class KerasModel:
     """A model: Functional, or Sequential written as such, layers in an order in which they can be computed.
 
     `inputs` and `outputs` are in the model's own order. An InputLayer has one call without arguments, and the shape
-    under "batch_shape" in its configuration, whatever the file called it.
+    under "batch_shape" in its configuration, whatever the file called it. `keras_version` is that which wrote the model
+    ("2.2.4", "3.6.0"), as far as the file tells; nested models may leave it out.
     """
 
     name: str
     layers: Sequence[KerasLayer]
     inputs: Sequence[TensorRef]
     outputs: Sequence[TensorRef]
+    keras_version: str = ""
 
 
 def _tensors(value: Any) -> list[TensorRef]:
