@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlexplorer.calibration import calibrate, calibration_inputs
+from mlexplorer.calibration import calibrate
 from mlexplorer.comparison import psnr, snr
 from mlexplorer.errors import Cancelled, InputError
+from mlexplorer.feeds import inputs_of
 from mlexplorer.model import Feature, Model
 from mlexplorer.progress import check
 from mlexplorer.quantization.linear import Linear
@@ -158,7 +159,7 @@ def original_bits(model: Model) -> int:
 class Calibrated:
     """Copies of a model with look-up tables rounded with error feedback: made when they are asked for, and kept.
 
-    `calibration` is "noise", or pictures or inputs as `calibration_inputs` takes them; `custom_layers` are classes by
+    `calibration` is "noise", or pictures or inputs as `inputs_of` takes them; `custom_layers` are classes by
     name.
     """
 
@@ -182,7 +183,7 @@ class Calibrated:
     ) -> Model:
         """The copy with tables of 2^bits entries; another thread that asks for the same one waits for it.
 
-        Raises as `calibrate` and `calibration_inputs` do, and Cancelled once `cancelled` is set.
+        Raises as `calibrate` and `inputs_of` do, and Cancelled once `cancelled` is set.
         """
         while not self._locks[bits].acquire(timeout=0.1):
             check(cancelled)
@@ -195,7 +196,7 @@ class Calibrated:
 
     def _calibrate(self, bits: int, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
         if self._inputs is None:
-            self._inputs = calibration_inputs(self.original, self._calibration)
+            self._inputs = inputs_of(self.original, self._calibration)
         plan = Plan.uniform(self.original, scheme(FEEDBACK, bits))
         numbers: dict[str, int] = {}
         for key in plan.schemes:

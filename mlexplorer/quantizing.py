@@ -43,9 +43,10 @@ def quantize(
     """
     if calibration is None:
         return quantize_weights(model, scheme_or_plan, select=select)
-    from mlexplorer.calibration import calibrate, calibration_inputs
+    from mlexplorer.calibration import calibrate
+    from mlexplorer.feeds import inputs_of
 
     plan = plan_of(model, scheme_or_plan, select)
     with reporting(progress) as report:
-        inputs = calibration_inputs(model, calibration)
+        inputs = inputs_of(model, calibration)
         return calibrate(model, plan, inputs, custom_layers=custom_layers, progress=report, cancelled=cancelled)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from mlexplorer.calibration import calibrate, calibration_inputs
+from mlexplorer.calibration import calibrate
 from mlexplorer.errors import InputError
+from mlexplorer.feeds import inputs_of
 from mlexplorer.frames import data_frame
 from mlexplorer.measurement import Measurement, Reference
 from mlexplorer.model import Model
@@ -195,8 +196,8 @@ class _Trial:
         cancelled: threading.Event | None,
     ) -> None:
         self._model, self._custom_layers, self._report, self._cancelled = model, custom_layers, report, cancelled
-        self._calibration = None if calibration is None else calibration_inputs(model, calibration)
-        self._reference = Reference(model, Predictor(model, custom_layers), calibration_inputs(model, images))
+        self._calibration = None if calibration is None else inputs_of(model, calibration)
+        self._reference = Reference(model, Predictor(model, custom_layers), inputs_of(model, images))
         self._runs = 0
 
     def run(self, plan: Plan, label: str) -> Choice:

@@ -17,7 +17,8 @@ import joblib
 import numpy as np
 from PIL import Image
 
-from mlexplorer.calibration import calibrate, calibration_inputs
+from mlexplorer.calibration import calibrate
+from mlexplorer.feeds import inputs_of
 from mlexplorer.formats import load
 from mlexplorer.frames import data_frame
 from mlexplorer.measurement import Measurement, Reference
@@ -133,8 +134,8 @@ def sweep(
     """
     job = Job(
         model.spec.SerializeToString(),
-        tuple(calibration_inputs(model, images)),
-        None if calibration is None else calibration_inputs(model, calibration),
+        tuple(inputs_of(model, images)),
+        None if calibration is None else inputs_of(model, calibration),
         dict(custom_layers or {}),
     )
     plans = list(_plans(model, schemes, bits, layers, select))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlexplorer.calibration.inputs import calibration_inputs
 from mlexplorer.calibration.layerwise import calibrate
 
-__all__ = ["calibrate", "calibration_inputs"]
+__all__ = ["calibrate"]

@@ -20,8 +20,8 @@ from mlexplorer.calibration.error_feedback import (
     TableLevels,
     round_and_fit,
 )
-from mlexplorer.calibration.inputs import GeneratedInputs
 from mlexplorer.calibration.products import Product, products
+from mlexplorer.feeds import GeneratedInputs
 from mlexplorer.graph import Graph, Node, Weight
 from mlexplorer.model import Model
 from mlexplorer.progress import check

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mlexplorer.comparison.feeds import Feeds, Labels, labels_of
 from mlexplorer.comparison.outputs import (
     InputRow,
     Label,
@@ -19,6 +18,7 @@ from mlexplorer.comparison.outputs import (
 from mlexplorer.comparison.result import Comparison, aggregate
 from mlexplorer.comparison.sameness import same_but_for_weights
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
+from mlexplorer.feeds import Feeds, Labels, labels_of
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check, reporting
 from mlexplorer.runtime.custom import CustomLayerClass, CustomModelClass

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mlexplorer.comparison.feeds import Origin
 from mlexplorer.comparison.metrics import decibels
 from mlexplorer.comparison.outputs import InputRow, Row
 from mlexplorer.comparison.rate import Rate
+from mlexplorer.feeds import Origin
 from mlexplorer.frames import data_frame
 
 _Float = TypeVar("_Float", bound=float)

@@ -13,8 +13,9 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer import spec
-from mlexplorer.calibration import calibrate, calibration_inputs
+from mlexplorer.calibration import calibrate
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, QuantizationError
+from mlexplorer.feeds import inputs_of
 from mlexplorer.runtime.generated_inputs import noise_picture
 from mlexplorer.spec.weight_params import write_floats
 from tests.painter import deep_painter, photo
@@ -159,14 +160,14 @@ def test_noise_has_the_spectrum_of_photographs_and_is_the_same_every_time() -> N
     assert colours.min() > 0.5
 
 
-def test_calibration_inputs_fit_the_model() -> None:
+def test_inputs_of_fit_the_model() -> None:
     model = deep_painter()
-    assert [given["photo"].size for given in calibration_inputs(model, "noise")] == [(256, 256)] * 4
-    fitted = calibration_inputs(model, [Image.new("RGB", (2000, 1000)), photo()])
+    assert [given["photo"].size for given in inputs_of(model, "noise")] == [(256, 256)] * 4
+    fitted = inputs_of(model, [Image.new("RGB", (2000, 1000)), photo()])
     assert [given["photo"].size for given in fitted] == [(480, 240), (60, 40)]
     array_model, _ = network({"x": (3, 4)}, ["y"])
     loaded = mle.load(array_model)
-    assert [given["x"].shape for given in calibration_inputs(loaded, "noise")] == [(3, 4)] * 4
-    assert calibration_inputs(loaded, {"x": 1}) == [{"x": 1}]
-    assert len(calibration_inputs(loaded, [np.ones((3, 4)), np.zeros((3, 4))])) == 2
-    assert calibrate(loaded, mle.Plan({}), calibration_inputs(loaded, "noise")).spec == loaded.spec
+    assert [given["x"].shape for given in inputs_of(loaded, "noise")] == [(3, 4)] * 4
+    assert inputs_of(loaded, {"x": 1}) == [{"x": 1}]
+    assert len(inputs_of(loaded, [np.ones((3, 4)), np.zeros((3, 4))])) == 2
+    assert calibrate(loaded, mle.Plan({}), inputs_of(loaded, "noise")).spec == loaded.spec

@@ -275,8 +275,8 @@ def test_what_is_given_must_fit(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_text("no picture")
     for given, message in [
         ({"images": photo(), "inputs": [photo()]}, "give images or inputs, not both"),
-        ({"images": []}, "nothing to compare with"),
-        ({"inputs": []}, "nothing to compare with"),
+        ({"images": []}, "nothing to run"),
+        ({"inputs": []}, "nothing to run"),
         ({"images": [{"photo": photo()}]}, r"as inputs=\[...\]"),
         ({"images": [3]}, "paths, PIL images and arrays, not 3"),
         ({"images": photo(), "resize": "crop"}, "'fill', 'fit', 'stretch', not 'crop'"),

@@ -1,8 +1,9 @@
-"""What both models of a comparison are fed with: pictures, one at a time, other inputs, or noise."""
+"""What models are fed with while they are compared, measured or calibrated: pictures, other inputs, or noise."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import as_picture
 from mlexplorer.runtime.generated_inputs import generated_inputs
-from mlexplorer.runtime.images import SUFFIXES
+from mlexplorer.runtime.images import SUFFIXES, PictureLike
 from mlexplorer.runtime.resizing import Resize, resize
 
+Given = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
 Labels = Mapping[str, Any] | Callable[[Any], Any] | Sequence[Any]
 Origin = Literal["pictures", "inputs", "generated"]
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Feeds:
             self.feeds = [Feed(f"noise {index + 1}", item) for index, item in enumerate(generated_inputs(model))]
         if not self.feeds:
             found = f"; {', '.join(self.ignored[:5])} are no pictures by their names" if self.ignored else ""
-            raise InputError(f"there is nothing to compare with: no picture and no input was given{found}")
+            raise InputError(f"there is nothing to run: no picture and no input was given{found}")
 
     def __len__(self) -> int:
         return len(self.feeds)
@@ -124,6 +127,54 @@ class Feeds:
                     yield name, source
                 else:
                     self.ignored.append(name)
+
+
+class GeneratedInputs(list[dict[str, Any]]):
+    """Inputs that are noise, to be trusted less than real ones."""
+
+
+def inputs_of(model: Model, given: Given) -> list[dict[str, Any]]:
+    """Inputs by name, one dictionary for each run, of what the user gave to measure or to calibrate with.
+
+    "noise" makes four: pictures whose spectrum falls with the frequency, as that of photographs does, and normally
+    distributed arrays and numbers; the same ones every time. A folder, a picture, or several are fitted to the size
+    that the model takes, and a warning names those that cannot be read; dictionaries and arrays are taken as they are.
+    Raises InputError where nothing is left, and for anything else.
+    """
+    if isinstance(given, str) and given == "noise":
+        return GeneratedInputs(generated_inputs(model))
+    needed = [feature for feature in model.inputs if not feature.optional]
+    takes_pictures = len(needed) == 1 and needed[0].type == "image"
+    if takes_pictures and not _holds_mappings(given):
+        feeds = Feeds(model, given, None, "fill")
+    elif isinstance(given, str | Path | Image.Image):
+        raise InputError("the model does not take one picture; give [{input name: value, ...}, ...]")
+    else:
+        feeds = Feeds(model, None, given, "fill")
+    inputs = []
+    for feed in feeds.feeds:
+        try:
+            value = feeds.value(feed)
+        except InputError as error:
+            feeds.unreadable[feed.name] = str(error)
+            continue
+        if not isinstance(value, Mapping):
+            if len(needed) != 1:
+                raise InputError(f"the model has {len(needed)} inputs; give [{{input name: value, ...}}, ...]")
+            value = {needed[0].name: value}
+        inputs.append(dict(value))
+    left_out = "; ".join(f"{name}: {reason}" for name, reason in list(feeds.unreadable.items())[:_LISTED])
+    if not inputs:
+        raise InputError(f"none of the {len(feeds)} inputs can be read: {left_out}")
+    if left_out:
+        warnings.warn(f"{len(feeds.unreadable)} of {len(feeds)} inputs are left out: {left_out}", stacklevel=3)
+    return inputs
+
+
+def _holds_mappings(given: Any) -> bool:
+    return isinstance(given, Mapping) or (
+        isinstance(given, list | tuple) and any(isinstance(item, Mapping) for item in given)
+    )
 
 
 def labels_of(feeds: Sequence[Feed], labels: Labels) -> list[str | int]:

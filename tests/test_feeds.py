@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 import mlexplorer as mle
-from mlexplorer.comparison.feeds import Feeds
+from mlexplorer.errors import InputError
+from mlexplorer.feeds import Feeds, inputs_of
 from tests.painter import painter, photo
 from tests.runtime.models.specifications import specification
+from tests.runtime.networks import network
 
 
 @pytest.fixture
@@ -70,3 +72,22 @@ def test_a_matrix_is_taken_apart_where_the_model_takes_its_rows() -> None:
         feeds = Feeds(model, None, inputs, "fill")
         values = [feeds.value(feed) for feed in feeds.feeds]
         assert [np.shape(v["x"] if isinstance(v, dict) else v) for v in values] == shapes
+
+
+def test_inputs_leave_out_unreadable_pictures_and_say_so(folder: Path) -> None:
+    (folder / "b" / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    with pytest.warns(UserWarning, match=r"1 of 4 inputs are left out: b/broken\.jpg: .*"):
+        inputs = inputs_of(painter(), folder)
+    assert len(inputs) == 3
+    with pytest.raises(InputError, match="none of the 1 inputs can be read"):
+        inputs_of(painter(), folder / "b" / "broken.jpg")
+
+
+def test_inputs_are_named_as_the_model_names_them() -> None:
+    model = mle.load(network({"x": (3, 4)}, ["y"])[0])
+    rows = [np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)]
+    assert [list(given) for given in inputs_of(model, rows)] == [["x"], ["x"]]
+    assert len(inputs_of(model, np.stack(rows))) == 2
+    assert inputs_of(model, {"x": 1}) == [{"x": 1}]
+    with pytest.raises(InputError, match="does not take one picture"):
+        inputs_of(model, "photo.jpg")
