@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mlexplorer.runtime.prediction import Predictor, predict
     from mlexplorer.sweeps import Sweep, sweep
     from mlexplorer.views.explorer import Explorer, explore
+    from mlexplorer.views.frontier import plot_frontier
 
 __version__ = "0.2.0"
 
@@ -75,6 +76,7 @@ _HOMES = {
     "errors": "",
     "explore": "views.explorer",
     "load": "formats",
+    "plot_frontier": "views.frontier",
     "predict": "runtime.prediction",
     "psnr": "comparison",
     "quantize": "quantizing",
@@ -124,6 +126,7 @@ __all__ = [
     "errors",
     "explore",
     "load",
+    "plot_frontier",
     "predict",
     "psnr",
     "quantize",

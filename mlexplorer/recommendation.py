@@ -45,11 +45,12 @@ class Choice:
 class Recommendation:
     """The smallest uniform and the smallest mixed choice that meet the target; None where nothing does.
 
-    `frontier` are all choices that were run of which no other is both smaller and better, by size; `sweep` is what the
+    `goal` is the target's name among the arguments of `recommend`, and its value. `frontier` are all choices that were run of which no other is both smaller and better, by size; `sweep` is what the
     plans were derived from.
     """
 
     target: str
+    goal: tuple[str, float]
     uniform: Choice | None
     mixed: Choice | None
     frontier: tuple[Choice, ...]
@@ -139,6 +140,7 @@ def recommend(
         _search(allocations, target, allocated)
     return Recommendation(
         str(target),
+        (target.name, target.value),
         target.best(uniform),
         target.best(mixed.values()),
         _frontier([*uniform, *mixed.values()]),
