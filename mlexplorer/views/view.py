@@ -17,6 +17,9 @@ def static(*names: str) -> str:
     return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
+_WIDGET_TRAITS = frozenset(anywidget.AnyWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
+
+
 class View(anywidget.AnyWidget):
     """A view of a model at a chosen bit depth.
 
@@ -57,6 +60,15 @@ class View(anywidget.AnyWidget):
 
     def handle(self, content: Mapping[str, Any]) -> None:
         """Answer a message of the page; views that ask for something override this."""
+
+    def recorded(self) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """All messages that a page which comes later would get, in their order."""
+        with self._lock:
+            return list(self._messages.values())
+
+    def shown_state(self) -> dict[str, Any]:
+        """The synced traits that are the view's own, by name."""
+        return {name: getattr(self, name) for name in self.trait_names(sync=True) if name not in _WIDGET_TRAITS}
 
     def close(self) -> None:
         """Take the view off the page and forget what was to be shown."""

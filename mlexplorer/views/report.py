@@ -1,0 +1,92 @@
+"""The explorer as one file of HTML: what the views have shown, with their own modules, and no kernel."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from mlexplorer.views.view import View, static
+
+LINKED = ("bits", "scheme", "layer", "image")
+_EXPORT = re.compile(r"^export default ", re.MULTILINE)
+_LEFT_OUT = ("progress", "working")
+"""Messages about a computation that is not there."""
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; "
+    "connect-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""The page loads nothing from anywhere, whatever the names in a model file may say."""
+
+
+def report(views: Mapping[str, View], *, title: str, about: str) -> str:
+    """A self-contained page with these views, linked, in the explorer's areas of the same names."""
+    styles = "\n".join(dict.fromkeys(str(view._css) for view in views.values()))
+    modules = ",\n".join(f"{json.dumps(name)}: {_module(view)}" for name, view in views.items())
+    data = {"linked": LINKED, "views": {name: _recorded(view) for name, view in views.items()}}
+    areas = "".join(f'<div class="mlx-area mlx-area-{name}"><div data-view="{name}"></div></div>' for name in views)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{escape(title)}</title>
+<style>
+{styles}
+{static("report.css")}
+</style>
+</head>
+<body>
+<main>
+<header><h1>{escape(title)}</h1><p>{escape(about)}</p></header>
+<div class="mlx-explorer"><div class="mlx-screen">{areas}</div></div>
+<footer><p>Made with mlexplorer. Everything in this file was computed before; no model is in it.</p></footer>
+</main>
+<script type="application/json" id="mlx-data">{_script_json(data)}</script>
+<script type="module">
+const modules = {{
+{modules}
+}};
+{static("report.js")}
+</script>
+</body>
+</html>
+"""
+
+
+def _module(view: View) -> str:
+    """The view's module as an expression: nothing is loaded, so nothing may be exported."""
+    text, exports = _EXPORT.subn("return ", str(view._esm))
+    if exports != 1:
+        raise AssertionError(f"{type(view).__name__} must export one thing, not {exports}")
+    return f"(() => {{\n{text}\n}})()"
+
+
+def _recorded(view: View) -> dict[str, Any]:
+    return {
+        "traits": view.shown_state(),
+        "messages": [
+            [_finite(content), [base64.b64encode(buffer).decode() for buffer in buffers]]
+            for content, buffers in view.recorded()
+            if content.get("type") not in _LEFT_OUT
+        ],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no number for NaN and infinity; a page takes them for what is not there."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _script_json(data: Any) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
