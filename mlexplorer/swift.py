@@ -1,1 +1,0 @@
-"""Swift skeletons of the classes that an app must bring for a model's custom layers."""
