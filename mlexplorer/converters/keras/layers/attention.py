@@ -1,0 +1,161 @@
+"""Attention: by scalar products, by sums, and with several heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from mlexplorer.converters.keras.context import Array, Context, converts
+from mlexplorer.converters.keras.layers.core import product
+from mlexplorer.converters.keras.values import Value
+
+_FAR = -1e9
+"""What a score that a mask hides gets, such that its exponential is 0."""
+
+
+@converts("Attention")
+def attention(c: Context) -> Any:
+    """Attention of [query, value, key]: softmax of scores, times the values; score_mode "dot" or "concat"."""
+    query, value, key = _three(c)
+    mode = c.get("score_mode", "dot")
+    arrays = iter(c.weights(bool(c.get("use_scale", False)) + (mode == "concat")))
+    scale = float(next(arrays).item()) if c.get("use_scale", False) else 1.0
+    c.refuse_unless("score_mode", "dot", "concat")
+    if mode == "dot":
+        scores = c.add("batchedMatmul", c.plain(query), c.plain(key), part="scores", transposeB=True)
+        if scale != 1:
+            scores = c.add("activation", scores, part="scaled", linear={"alpha": scale})
+    else:
+        weight = float(next(arrays).item())
+        scores = _sum_of_pairs(c, query, key, scale, np.full(query.shape[-1], weight, np.float32))
+    return _attended(c, scores, query, value)
+
+
+@converts("AdditiveAttention")
+def additive_attention(c: Context) -> Any:
+    """AdditiveAttention of [query, value, key]: scores are sums of scale * tanh(query + key)."""
+    query, value, key = _three(c)
+    use_scale = bool(c.get("use_scale", True))
+    arrays = c.weights(use_scale)
+    scale = arrays[0] if arrays else np.ones(query.shape[-1], np.float32)
+    return _attended(c, _sum_of_pairs(c, query, key, 1.0, scale), query, value)
+
+
+def _three(c: Context) -> tuple[Value, Value, Value]:
+    values = c.inputs
+    first = c.arguments[0] if c.arguments else c.keywords.get("inputs")
+    if not isinstance(first, list | tuple) or len(values) != len(first) or not 2 <= len(values) <= 3:
+        c.refuse("it is called with masks, or with other tensors than [query, value, key]")
+    if any(value.mask is not None for value in values[1:]):
+        c.refuse("its values have a mask (of Masking, or of Embedding with mask_zero)")
+    if any(value.rank != 3 for value in values):
+        c.refuse(f"its inputs have the shapes {[list(value.shape) for value in values]}; they must have three axes")
+    return values[0], values[1], values[2] if len(values) == 3 else values[1]
+
+
+def _sum_of_pairs(c: Context, query: Value, key: Value, scale: float, weights: Array) -> str:
+    """sum(weights * tanh(scale * (query + key))) for each pair: [N, Tq, Tk]."""
+    left = c.add("expandDims", c.plain(query), part="query", axes=[2])
+    right = c.add("expandDims", c.plain(key), part="key", axes=[1])
+    both = c.add("addBroadcastable", left, right, part="pairs")
+    if scale != 1:
+        both = c.add("activation", both, part="scaled", linear={"alpha": scale})
+    both = c.add("activation", both, part="tanh", tanh={})
+    both = c.add("multiplyBroadcastable", both, c.constant(weights, "scale"), part="weighted")
+    return str(c.add("reduceSum", both, part="scores", axes=[3], keepDims=False))
+
+
+def _attended(c: Context, scores: str, query: Value, value: Value) -> Any:
+    steps, others = query.shape[1], value.shape[1]
+    if c.get("use_causal_mask", c.keywords.get("use_causal_mask", False)) or c.get("causal", False):
+        scores = _hidden(c, scores, _causal(steps, others)[None])
+    weights = c.add("softmaxND", scores, part="weights", axis=2)
+    y = Value(c.add("batchedMatmul", weights, c.plain(value)), (*query.shape[:2], value.shape[-1]), mask=query.mask)
+    if c.keywords.get("return_attention_scores", c.get("return_attention_scores", False)):
+        return [y, Value(weights, (query.shape[0], steps, others))]
+    return y
+
+
+@converts("MultiHeadAttention")
+def multi_head_attention(c: Context) -> Any:
+    """MultiHeadAttention on sequences: three products, attention for each head, and one more product.
+
+    Weights in Keras' order: kernels [features, heads, size] and biases of query, key and value, then of the output.
+    """
+    query, value, key, mask = _calls(c)
+    use_bias = bool(c.get("use_bias", True))
+    arrays = c.weights(8 if use_bias else 4)
+    pairs = [(arrays[2 * n], arrays[2 * n + 1]) if use_bias else (arrays[n], None) for n in range(4)]
+    c.refuse_unless("use_gate", False)
+    axes = c.get("attention_axes", [1])
+    if query.rank != 3 or value.rank != 3 or list([axes] if isinstance(axes, int) else axes) not in ([1], [-2]):
+        c.refuse(f"its query has the shape {list(query.shape)}; attention over one axis of three is known")
+    size = int(c.get("key_dim"))
+    heads = [
+        _heads(c, source, kernel, bias, part)
+        for source, (kernel, bias), part in zip((query, key, value), pairs, ("query", "key", "value"), strict=False)
+    ]
+    q, k, v = heads
+    scaled = c.add("activation", q.blob, part="scaled", linear={"alpha": 1 / sqrt(size)})
+    scores = c.add("batchedMatmul", scaled, k.blob, part="scores", transposeB=True)
+    if c.keywords.get("use_causal_mask", False):
+        scores = _hidden(c, scores, _causal(query.shape[1], value.shape[1])[None, None])
+    if mask is not None:
+        scores = _hidden_by(c, scores, mask)
+    weights = c.add("softmaxND", scores, part="weights", axis=3)
+    joined = Value(c.add("batchedMatmul", weights, v.blob, part="attended"), (*q.shape[:3], v.shape[3]))
+    turned = c.transpose(joined, [0, 2, 1, 3], "steps")
+    rows = c.reshape(turned, [*query.shape[:2], prod(turned.shape[2:])], "rows")
+    kernel, bias = pairs[3]
+    if kernel.ndim != 3:
+        c.refuse(f"output_shape is {c.get('output_shape')}; one axis is known")
+    y = product(c, rows, kernel.reshape(-1, kernel.shape[-1]), bias)
+    if c.keywords.get("return_attention_scores", False):
+        return [y, Value(weights, (query.shape[0], q.shape[1], query.shape[1], value.shape[1]))]
+    return y
+
+
+def _calls(c: Context) -> tuple[Value, Value, Value, Value | None]:
+    """Query, value, key and attention mask of the call, whichever way they were given."""
+    names = ["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"]
+    given = {**dict(zip(names, c.arguments, strict=False)), **c.keywords}
+    for name in ("query_mask", "value_mask", "key_mask"):
+        if given.get(name) is not None:
+            c.refuse(f"it is called with {name}; give an attention_mask")
+    query, value = given.get("query"), given.get("value")
+    if not isinstance(query, Value) or not isinstance(value, Value):
+        raise ValueError("it is called without query and value")
+    key, mask = given.get("key"), given.get("attention_mask")
+    key = key if isinstance(key, Value) else value
+    if any(item.mask is not None for item in (query, value, key)):
+        c.refuse("its inputs have a mask (of Masking, or of Embedding with mask_zero)")
+    if mask is not None and not isinstance(mask, Value):
+        mask = Value(c.constant(np.asarray(mask, np.float32), "attention_mask"), np.shape(mask))
+    return query, value, key, mask
+
+
+def _heads(c: Context, x: Value, kernel: Array, bias: Array | None, part: str) -> Value:
+    """[N, T, features] to [N, heads, T, size]."""
+    features, heads, size = kernel.shape
+    flat = product(c, x, kernel.reshape(features, -1), None if bias is None else bias.reshape(-1), part)
+    parted = c.reshape(flat, [*x.shape[:2], heads, size], f"{part}_parts")
+    return c.transpose(parted, [0, 2, 1, 3], f"{part}_heads")
+
+
+def _causal(steps: int, others: int) -> Array:
+    return np.tril(np.ones((steps, others), np.float32))
+
+
+def _hidden(c: Context, scores: str, kept: Array) -> str:
+    """Scores with -1e9 added where `kept` is 0."""
+    return str(c.add("addBroadcastable", scores, c.constant((1 - kept) * _FAR, "causal_mask"), part="causal"))
+
+
+def _hidden_by(c: Context, scores: str, mask: Value) -> str:
+    shape: Sequence[int] = mask.shape if mask.rank == 4 else (mask.shape[0], 1, *mask.shape[1:])
+    mask = c.reshape(mask, shape, "mask_of_heads")
+    added = c.add("activation", mask.blob, part="mask", linear={"alpha": -_FAR, "beta": _FAR})
+    return str(c.add("addBroadcastable", scores, added, part="masked"))

@@ -1,0 +1,104 @@
+"""Pooling over windows and over everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlexplorer.converters.keras.context import Context, converts
+from mlexplorer.converters.keras.layers.convolution import padding_3d, per_axis
+from mlexplorer.converters.keras.values import Value
+
+
+@converts("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "MaxPool1D", "MaxPool2D", "MaxPool3D")
+def max_pooling(c: Context) -> Value:
+    """MaxPooling1D, MaxPooling2D, MaxPooling3D (Core ML: pooling, pooling3d)."""
+    return _pooling(c, "MAX")
+
+
+@converts("AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D")
+def average_pooling(c: Context) -> Value:
+    """AveragePooling1D, AveragePooling2D, AveragePooling3D; padding does not count."""
+    return _pooling(c, "AVERAGE")
+
+
+@converts("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D")
+@converts("GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D")
+def global_max_pooling(c: Context) -> Value:
+    """GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D."""
+    return _global_pooling(c, "MAX")
+
+
+@converts("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
+@converts("GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D")
+def global_average_pooling(c: Context) -> Value:
+    """GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D; masked steps do not count."""
+    if c.input.mask is not None:
+        return _masked_average(c)
+    return _global_pooling(c, "AVERAGE")
+
+
+def _pooling(c: Context, type: str) -> Value:
+    rank = c.input.rank - 2
+    key = "pool_size" if c.get("pool_size") is not None else "pool_length"
+    kernel = c.sizes(key, rank, 2)
+    strides = c.sizes("strides", rank) if c.get("strides") is not None else kernel
+    c.refuse_unless("padding", "valid", "same")
+    same = c.get("padding", "valid") == "same"
+    blob, (batch, channels, *extent) = c.image(rank)
+    if same:
+        extent = [-(-n // s) for n, s in zip(extent, strides, strict=True)]
+    else:
+        extent = [(n - k) // s + 1 for n, k, s in zip(extent, kernel, strides, strict=True)]
+        if min(extent) < 1:
+            raise ValueError(f"windows of {kernel} are larger than the input {list(c.input.shape)}")
+    if rank == 3:
+        padding = padding_3d(None if same else [(0, 0)] * 3)
+        window: dict[str, Any] = {**per_axis("kernel", kernel), **per_axis("stride", strides), **padding}
+        y = c.add(
+            "pooling3d",
+            blob,
+            type=type,
+            **window,
+            countExcludePadding=type == "AVERAGE",
+        )
+    else:
+        one = [1] * (2 - rank)
+        padding = {"same": {}} if same else {"valid": {}}
+        y = c.add(
+            "pooling",
+            blob,
+            type=type,
+            kernelSize=[*one, *kernel],
+            stride=[*one, *strides],
+            **padding,
+            avgPoolExcludePadding=type == "AVERAGE",
+        )
+    return c.from_image(y, [batch, channels, *extent])
+
+
+def _global_pooling(c: Context, type: str) -> Value:
+    rank = c.input.rank - 2
+    blob, (batch, channels, *_) = c.image(rank)
+    keep = bool(c.get("keepdims", False))
+    part = "" if keep else "pooling"
+    if rank == 3:
+        y = c.add("globalPooling3d", blob, part=part, type=type)
+    else:
+        # The window is stated beside globalPooling, as coremltools writes it.
+        y = c.add("pooling", blob, part=part, type=type, globalPooling=True, valid={}, kernelSize=[1, 1], stride=[1, 1])
+    if keep:
+        return c.from_image(y, [batch, channels, *[1] * rank])
+    return Value(c.add("squeeze", y, axes=[2, 3, 4][: max(rank, 2)]), (batch, channels))
+
+
+def _masked_average(c: Context) -> Value:
+    value, mask = c.input, c.input.mask
+    assert mask is not None
+    if value.rank != 3 or c.channels_first:
+        c.refuse("its input has a mask, and only sequences [batch, steps, features] can be averaged with one")
+    batch, steps, features = value.shape
+    weights = c.add("reshapeStatic", mask(), part="mask", targetShape=[batch, 1, steps])
+    total = c.add("batchedMatmul", weights, c.plain(value), part="total")
+    count = c.add("reduceSum", weights, part="count", axes=[2], keepDims=True)
+    mean = Value(c.add("divideBroadcastable", total, count, part="mean"), (batch, 1, features))
+    return mean if c.get("keepdims") else c.reshape(mean, [batch, features])
