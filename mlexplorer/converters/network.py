@@ -205,7 +205,7 @@ class NetworkBuilder:
     def _rename(self) -> None:
         """Give the output blobs the outputs' names, and blobs that had these names before other ones."""
         names = {blob: name for blob, name in self._outputs.items() if blob != name}
-        for name in names.values():
+        for name in list(names.values()):
             if name in self._blobs and name not in names:
                 names[name] = _unique(f"{name}/blob", self._blobs)
         for layer in self._network.layers if names else ():
