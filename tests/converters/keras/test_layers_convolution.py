@@ -1,0 +1,112 @@
+"""Convolutions of every kind against Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.converters.keras.comparing import check, keras, layer_types, sequential
+
+L = keras.layers
+
+ONE, TWO, THREE = (11, 6), (9, 11, 6), (5, 7, 9, 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: L.Conv1D(5, 3), ONE),
+        (lambda: L.Conv1D(5, 3, padding="same", strides=2, activation="relu"), ONE),
+        (lambda: L.Conv1D(5, 3, padding="causal", dilation_rate=2), ONE),
+        (lambda: L.Conv1D(5, 3, padding="causal", strides=2), ONE),
+        (lambda: L.Conv1D(4, 4, padding="same", dilation_rate=2, groups=2), ONE),
+        (lambda: L.Conv2D(5, (3, 2)), TWO),
+        (lambda: L.Conv2D(5, (2, 3), use_bias=False, strides=(2, 3)), TWO),
+        (lambda: L.Conv2D(5, (4, 3), padding="same", strides=(2, 1)), TWO),
+        (lambda: L.Conv2D(5, (3, 4), padding="same", dilation_rate=(2, 1)), TWO),
+        (lambda: L.Conv2D(4, 3, groups=2, activation="swish"), TWO),
+        (lambda: L.Conv2D(8, 3, groups=2, dilation_rate=2), TWO),
+        (lambda: L.Conv3D(5, (2, 3, 4)), THREE),
+        (lambda: L.Conv3D(5, (2, 3, 4), padding="same", strides=(1, 2, 3), activation="relu"), THREE),
+        (lambda: L.Conv3D(6, 2, groups=2, dilation_rate=(1, 2, 3), use_bias=False), THREE),
+        (lambda: L.DepthwiseConv1D(3, depth_multiplier=2), ONE),
+        (lambda: L.DepthwiseConv1D(3, padding="same", strides=2), ONE),
+        (lambda: L.DepthwiseConv2D((3, 2)), TWO),
+        (lambda: L.DepthwiseConv2D((3, 2), depth_multiplier=3, padding="same", strides=2, activation="relu6"), TWO),
+        (lambda: L.DepthwiseConv2D(3, use_bias=False, dilation_rate=2), TWO),
+        (lambda: L.SeparableConv1D(5, 3, depth_multiplier=2), ONE),
+        (lambda: L.SeparableConv1D(5, 3, padding="same", strides=2), ONE),
+        (lambda: L.SeparableConv2D(5, (3, 2), depth_multiplier=2, activation="relu"), TWO),
+        (lambda: L.SeparableConv2D(5, (3, 4), padding="same", strides=2, use_bias=False), TWO),
+    ],
+)
+def test_convolution(layer: Any, shape: tuple[int, ...]) -> None:
+    check(sequential(layer(), shape=shape))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: L.Conv1DTranspose(5, 3), ONE),
+        (lambda: L.Conv1DTranspose(5, 4, strides=2, padding="same"), ONE),
+        (lambda: L.Conv2DTranspose(5, (3, 2), activation="relu"), TWO),
+        (lambda: L.Conv2DTranspose(5, (2, 3), strides=2), TWO),
+        (lambda: L.Conv2DTranspose(5, (4, 6), strides=2, padding="same", use_bias=False), TWO),
+        (lambda: L.Conv2DTranspose(5, (2, 1), strides=(2, 3)), TWO),
+        (lambda: L.Conv2DTranspose(5, 2, strides=3, output_padding=1), TWO),
+        (lambda: L.Conv2DTranspose(5, 3, strides=2, padding="same", output_padding=0), TWO),
+        (lambda: L.Conv2DTranspose(5, (2, 3), dilation_rate=(1, 2)), TWO),
+        (lambda: L.Conv3DTranspose(5, (2, 3, 4)), THREE),
+        (lambda: L.Conv3DTranspose(5, 2, strides=2, padding="same"), THREE),
+        (lambda: L.Conv3DTranspose(5, (1, 2, 3), strides=(2, 2, 1)), THREE),
+    ],
+)
+def test_transposed_convolution(layer: Any, shape: tuple[int, ...]) -> None:
+    check(sequential(layer(), shape=shape))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_sizes_of_transposed_convolutions_are_those_of_tensorflow(padding: str, kernel: int, stride: int) -> None:
+    """Against the definition, the gradient of a convolution with SAME or VALID padding: y[s i + j - start] += x[i] w[j]."""
+    import numpy as np
+
+    import mlexplorer as mle
+
+    n = 5
+    model = sequential(L.Conv1DTranspose(1, kernel, strides=stride, padding=padding), shape=(n, 1))
+    weights = np.arange(1, kernel + 1, dtype=np.float32)
+    model.set_weights([weights.reshape(kernel, 1, 1), np.full(1, 0.5, np.float32)])
+    x = np.arange(1, n + 1, dtype=np.float32)
+    size = n * stride if padding == "same" else n * stride + max(kernel - stride, 0)
+    start = max(kernel - stride, 0) // 2 if padding == "same" else 0
+    full = np.zeros((n + 2) * stride + kernel + size)
+    for i in range(n):
+        full[stride * i : stride * i + kernel] += x[i] * weights
+    converted = mle.convert(model)
+    (output,) = mle.predict(converted, {converted.inputs[0].name: x.reshape(1, n, 1)}).values()
+    np.testing.assert_allclose(np.ravel(output), full[start : start + size] + 0.5, rtol=1e-5)
+
+
+def test_images_stay_channels_first_between_layers() -> None:
+    layers = [L.Conv2D(5, 3), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(2), L.DepthwiseConv2D(2), L.Dropout(0.5)]
+    converted = check(sequential(*layers, L.GlobalAveragePooling2D(), L.Dense(3), shape=(13, 11, 2)))
+    assert layer_types(converted).count("transpose") == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: L.Conv1D(5, 3, data_format="channels_first"), (6, 11)),
+        (lambda: L.Conv2D(5, 3, data_format="channels_first", strides=2, padding="same"), (6, 9, 11)),
+        (lambda: L.DepthwiseConv2D(3, data_format="channels_first"), (6, 9, 11)),
+        (lambda: L.SeparableConv2D(5, 3, data_format="channels_first"), (6, 9, 11)),
+        (lambda: L.Conv2DTranspose(5, 3, data_format="channels_first"), (6, 9, 11)),
+        (lambda: L.Conv3D(5, 2, data_format="channels_first"), (4, 5, 7, 9)),
+    ],
+)
+def test_channels_first(layer: Any, shape: tuple[int, ...]) -> None:
+    converted = check(sequential(layer(), shape=shape))
+    assert "transpose" not in layer_types(converted)
