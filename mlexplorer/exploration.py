@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
+import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from PIL import Image
 
 from mlexplorer.calibration import calibrate
 from mlexplorer.comparison import psnr, snr
+from mlexplorer.comparison.outputs import class_outputs
 from mlexplorer.errors import Cancelled, InputError
 from mlexplorer.feeds import inputs_of
 from mlexplorer.model import Feature, Model
@@ -36,26 +37,62 @@ SCHEMES: Mapping[str, type[Linear] | type[LookupTable]] = {"linear": Linear, "lo
 """The schemes of a sweep by name, as long as no other ones are asked for."""
 FEEDBACK = "feedback"
 """The name of look-up tables that are rounded with error feedback, which takes a run of the network for each layer."""
+MIXED = "mixed"
+"""The name of the one plan that gives each layer bits of its own."""
 ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
 BITS = (4, 5, 3, 6, 2, 7, 8, 1)
 """Every bit depth, the most telling ones first."""
-_COARSE_SIDE = 0.5
-_TOP = 5
+COARSE_SIDE = 0.5
+"""Width and height of what is run in the coarse stage, as shares of those of the full one."""
+TOP = 5
+"""So many of a classifier's labels are kept."""
+AHEAD = 8
+"""So many pictures beside the chosen one are run ahead, on the original and the chosen model."""
+SHEET = 200
+"""So many pictures are classified at every bit depth."""
 
 LayerProgress = Callable[[int, int], None]
 """Called with the number of the layer that is being calibrated, counted from 1, and of how many."""
+
+
+class Ranked(NamedTuple):
+    """A label among the five best of the original or of a quantized classifier: what both say of it.
+
+    Ranks are counted from 1; equal probabilities are ranked in the order of the model's labels.
+    """
+
+    label: str | int
+    probability: float
+    rank: int
+    original_probability: float
+    original_rank: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one output of a model gave for a picture.
+
+    `value` is an [H, W, 3] uint8 picture, a tuple of the five best labels of this model and of the original (`Ranked`,
+    the best of this model first), a dictionary, an array, a number or a text. `quality` is its PSNR ("PSNR") or its
+    signal-to-noise ratio ("SNR") against the original's, in dB; None where nothing can be subtracted.
+    """
+
+    name: str
+    value: Any = field(repr=False, compare=False)
+    metric: str = ""
+    quality: float | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """One model of a sweep: the original or a quantized one.
 
-    `scheme` is "linear", "lookup_table", "feedback" or "original"; `bits` is that of the weights; `nbytes` is the exact
-    size of the saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter of
-    the pixels) or "full". `image` is the index of the picture. `output` is an [H, W, 3] uint8 picture, a classifier's
-    best (label, probability) pairs, or a float array; `quality` is its PSNR ("PSNR") or its signal-to-noise ratio
-    ("SNR") against the original's output, in dB, None until the model has run.
+    `scheme` is "linear", "lookup_table", "feedback", "mixed" or "original"; `bits` is that of the weights; `nbytes` is
+    the size of the saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter
+    of the pixels) or "full". `image` is the index of the picture. `outputs` are all that the model gave, what tells most
+    first: pictures, a classifier's labels, arrays, numbers. `metric` and `quality` are those of the first one, None
+    until the model has run.
     """
 
     scheme: str
@@ -65,7 +102,12 @@ class Row:
     image: int = 0
     metric: str = ""
     quality: float | None = None
-    output: Any = field(default=None, repr=False, compare=False)
+    outputs: tuple[Output, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def output(self) -> Any:
+        """The value of the first output, None until the model has run."""
+        return self.outputs[0].value if self.outputs else None
 
     @property
     def key(self) -> Key:
@@ -94,6 +136,7 @@ class Step:
             ORIGINAL: f"the {self.bits}-bit original",
             "lookup_table": f"{self.bits} bit LUT",
             FEEDBACK: f"{self.bits} bit LUT + feedback",
+            MIXED: "the mixed plan",
         }
         name = names.get(self.scheme, f"{self.bits} bit {self.scheme}")
         return f"{name}, coarse" if self.stage == "coarse" else name
@@ -237,10 +280,22 @@ class Runs:
         self._sizes = dict(known_sizes or {})
         if not self._sizes.keys() >= {self._original, *self._choices}:
             self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
-        self._references: dict[tuple[int, str], Any] = {}
+        self._references: dict[tuple[int, str], dict[str, Any]] = {}
         self._calibrated = calibrated or Calibrated(model)
         self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
+        self.plan = Plan({})
+        self._quantized: tuple[tuple[Key, Plan], Predictor] | None = None
         self._stopped = threading.Event()
+        classes = class_outputs(model)
+        names = {feature.name: feature.type for feature in model.outputs}
+        self._probabilities = next((name for name in classes if names[name] == "dictionary"), None)
+        # the label alone says less than the probabilities
+        self._told = {name for name in classes if self._probabilities not in (None, name)}
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model tells the probabilities of classes."""
+        return self._probabilities is not None
 
     def steps(self, image: int, start: Key | None = None, done: Collection[Step] = ()) -> list[Step]:
         """What is to be run for a picture, coarse first; the depth `start` comes before the others in each stage.
@@ -254,6 +309,23 @@ class Runs:
         full = {step.key for step in done if step.image == image and step.stage == "full"}
         return [step for step in steps if step not in done and (step.stage == "full" or step.key not in full)]
 
+    def steps_ahead(self, image: int, start: Key, done: Collection[Step] = ()) -> list[Step]:
+        """What is worth running for other pictures once `image` is done: the ones next to it first.
+
+        The original and the depth `start` come first, each on all pictures; a classifier goes on with all other depths,
+        as the agreement of two models shows over many pictures only. Depths with error feedback are run where they are
+        calibrated already, the mixed plan where it is `start`.
+        """
+        count = len(self.inputs)
+        others = [(image + offset) % count for offset in range(1, count)][: SHEET - 1 if self.classifies else AHEAD]
+        known = [*self._choices, *((FEEDBACK, bits) for bits in BITS if bits in self._calibrated)]
+        if start[0] == MIXED and self.plan.schemes:
+            known.append(start)
+        first = [self._original, *(choice for choice in known if choice == start)]
+        rest = [choice for choice in known if choice != start] if self.classifies else []
+        steps = [Step(other, "full", *choice) for choice in [*first, *rest] for other in others]
+        return [step for step in steps if step not in done]
+
     def row(self, step: Step, progress: LayerProgress | None = None, cancelled: threading.Event | None = None) -> Row:
         """Run one step; raises Cancelled after `cancel`.
 
@@ -264,34 +336,49 @@ class Runs:
         place = step.image, step.stage
         if place not in self._references:
             self._references[place] = self._run(self._predictor, feed)
-        output = reference = self._references[place]
+        given = reference = self._references[place]
         if step.scheme != ORIGINAL:
-            if step.scheme == FEEDBACK:
-                quantized = self._calibrated.model(step.bits, progress, cancelled)
-            else:
-                quantized = quantize(self._model, scheme(step.scheme, step.bits))
-            output = self._run(self._predictor.rebind(quantized), feed)
-        metric, quality = _quality(reference, output)
-        # a table takes the same bytes whatever stands in it
-        size = self._sizes.get(step.key) or self._sizes["lookup_table", step.bits]
-        return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, _shown(output))
+            given = self._run(self._predictor_of(step, progress, cancelled), feed)
+        outputs = tuple(self._output(name, reference[name], value) for name, value in given.items())
+        metric, quality = (outputs[0].metric, outputs[0].quality) if outputs else ("", None)
+        if step.scheme == MIXED:
+            size = self.plan.predicted_size(self._model)
+        else:  # a table takes the same bytes whatever stands in it
+            size = self._sizes.get(step.key) or self._sizes["lookup_table", step.bits]
+        return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, outputs)
 
     def cancel(self) -> None:
         """Stop the step that is under way, from another thread."""
         self._stopped.set()
         self._running.cancel()
 
-    def _run(self, predictor: Predictor, feed: Input) -> Any:
-        """The output that is compared: a picture before probabilities before arrays before numbers."""
+    def _predictor_of(self, step: Step, progress: LayerProgress | None, cancelled: threading.Event | None) -> Predictor:
+        """What runs a quantized copy; the latest one is kept, for the next picture."""
+        key = step.key, self.plan
+        if self._quantized is None or self._quantized[0] != key:
+            self._quantized = None
+            if step.scheme == FEEDBACK:
+                model = self._calibrated.model(step.bits, progress, cancelled)
+            elif step.scheme == MIXED:
+                model = self.plan.apply(self._model)
+            else:
+                model = quantize(self._model, scheme(step.scheme, step.bits))
+            self._quantized = key, self._predictor.rebind(model)
+        return self._quantized[1]
+
+    def _run(self, predictor: Predictor, feed: Input) -> dict[str, Any]:
+        """The outputs by name, what tells most first; pictures as RGB arrays."""
         self._running = predictor
         if self._stopped.is_set():
             raise Cancelled("the sweep was cancelled")
-        outputs = list(predictor.predict({self._feature.name: feed}).values())
-        for kind in (Image.Image, dict, np.ndarray):
-            for value in outputs:
-                if isinstance(value, kind):
-                    return np.asarray(value.convert("RGB")) if isinstance(value, Image.Image) else value
-        return np.asarray([value for value in outputs if isinstance(value, int | float)], np.float64)
+        outputs = predictor.predict({self._feature.name: feed})
+        told = {name: value for name, value in outputs.items() if name not in self._told} or outputs
+        return {name: _as_array(value) for name, value in sorted(told.items(), key=lambda item: _order(item[1]))}
+
+    def _output(self, name: str, reference: Any, value: Any) -> Output:
+        metric, quality = _quality(reference, value)
+        shown = _ranked(reference, value) if name == self._probabilities else value
+        return Output(name, shown, metric, quality)
 
 
 def read_inputs(
@@ -336,24 +423,54 @@ def _stages(feature: Feature, given: Input) -> dict[str, Input]:
     """What is fed in each stage; the coarse one only where the model accepts about a quarter of the pixels."""
     if feature.type != "image" or not isinstance(given, Image.Image):
         return {"full": given}
-    full, coarse = resize(given, feature), resize(given, feature, scale=_COARSE_SIDE)
+    full, coarse = resize(given, feature), resize(given, feature, scale=COARSE_SIDE)
     if coarse.width * coarse.height * 2 <= full.width * full.height:
         return {"coarse": coarse, "full": full}
     return {"full": full}
 
 
-def _quality(reference: Any, output: Any) -> tuple[str, float]:
-    """The metric's name and value, on what the user sees: pixels 0..255, or a classifier's probabilities."""
+def _order(value: Any) -> int:
+    """Pictures before dictionaries before arrays before numbers before texts."""
+    kinds = (Image.Image, dict, np.ndarray, int | float)
+    return next((order for order, kind in enumerate(kinds) if isinstance(value, kind)), len(kinds))
+
+
+def _as_array(value: Any) -> Any:
+    if not isinstance(value, Image.Image):
+        return value
+    return np.asarray(value if value.mode == "F" else value.convert("RGB"))
+
+
+def _quality(reference: Any, output: Any) -> tuple[str, float | None]:
+    """The metric's name and value, on what the user sees: pixels 0..255, numbers, or the values of a dictionary."""
     if isinstance(reference, dict):
-        labels = list(reference)
-        return "SNR", snr([reference[label] for label in labels], [output[label] for label in labels])
-    if reference.dtype == np.uint8:
-        return "PSNR", psnr(reference, output)
-    return "SNR", snr(reference, output)
+        keys = list({**reference, **output})
+        reference, output = ([values.get(key, 0.0) for key in keys] for values in (reference, output))
+    elif isinstance(reference, np.ndarray):
+        if reference.shape != output.shape:
+            return "SNR", None
+        if reference.dtype == np.uint8:
+            return "PSNR", psnr(reference, output)
+    elif isinstance(reference, int | float):
+        reference, output = [reference], [output]
+    else:
+        return "", None
+    return "SNR", snr(reference, output) if len(reference) else None
 
 
-def _shown(output: Any) -> Any:
-    """What a row keeps of an output: pictures and arrays whole, of a classifier's probabilities the five best."""
-    if isinstance(output, dict):
-        return tuple(heapq.nlargest(_TOP, output.items(), key=lambda item: item[1]))
-    return output
+def _ranked(reference: Mapping[Any, float], output: Mapping[Any, float]) -> tuple[Ranked, ...]:
+    """The best labels of two classifiers, those of the second one first."""
+    before, after = _ranks(reference), _ranks(output)
+    best = [label for label in after if min(after[label], before.get(label, TOP + 1)) <= TOP]
+    return tuple(
+        Ranked(label, output[label], after[label], reference[label], before[label]) for label in best if label in before
+    )
+
+
+def _ranks(probabilities: Mapping[Any, float]) -> dict[Any, int]:
+    """The ranks of labels, counted from 1; what is not a number comes last."""
+
+    def sinking(label: Any) -> float:
+        return -math.inf if math.isnan(probabilities[label]) else probabilities[label]
+
+    return {label: rank for rank, label in enumerate(sorted(probabilities, key=sinking, reverse=True), 1)}

@@ -10,9 +10,21 @@ import pytest
 from PIL import Image
 
 import mlexplorer as mle
-from mlexplorer import spec
+from mlexplorer import exploration, spec
+from mlexplorer.converters.network import NetworkBuilder
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
-from mlexplorer.exploration import ORIGINAL, Calibrated, Row, Runs, input_feature, read_inputs, sizes
+from mlexplorer.exploration import (
+    AHEAD,
+    ORIGINAL,
+    Calibrated,
+    Row,
+    Runs,
+    Step,
+    _ranked,
+    input_feature,
+    read_inputs,
+    sizes,
+)
 from mlexplorer.exploration import rows as every_row
 from mlexplorer.runtime.resizing import resize
 from tests.checks import one_layer_model
@@ -23,6 +35,11 @@ DEPTHS = [(scheme, bits) for scheme in ("linear", "lookup_table") for bits in ra
 
 def full(rows: list[Row]) -> dict[tuple[str, int], Row]:
     return {row.key: row for row in rows if row.stage == "full"}
+
+
+def ranks(probabilities: dict[str, float]) -> dict[str, int]:
+    """Ranks from 1, by counting."""
+    return {label: 1 + sum(q > p for q in probabilities.values()) for label, p in probabilities.items()}
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +107,24 @@ def test_a_fixed_size_is_swept_in_full_only() -> None:
     assert {row.stage for row in every_row(painter(sizes="fixed"), photo(), bits=[2])} == {"size", "full"}
 
 
-def test_classifiers_keep_their_five_best_labels() -> None:
-    found = full(list(every_row(painter(classes=7, sizes="fixed"), photo(), bits=[8, 1])))
+def test_classifiers_keep_their_five_best_labels_with_what_the_original_says_of_them() -> None:
+    model = painter(classes=7, sizes="fixed")
+    found = full(list(every_row(model, photo(), bits=[8, 1])))
     best = found[ORIGINAL, 32].output
-    probabilities = mle.predict(
-        painter(classes=7), {"photo": resize(Image.fromarray(photo()), input_feature(painter()))}
-    )
+    assert [output.name for output in found[ORIGINAL, 32].outputs] == ["chances"], "they tell more than the label"
+    picture = resize(Image.fromarray(photo()), input_feature(model))
+    probabilities = mle.predict(model, {"photo": picture})
     assert len(best) == 5
     assert best[0][0] == probabilities["label"]
-    assert [p for _, p in best] == sorted((p for _, p in best), reverse=True)
+    assert [ranked.probability for ranked in best] == sorted((ranked.probability for ranked in best), reverse=True)
+    changed = mle.predict(mle.quantize(model, mle.Linear(bits=1)), {"photo": picture})["chances"]
+    before, after = ranks(probabilities["chances"]), ranks(changed)
+    union = {label for label in before if before[label] <= 5 or after[label] <= 5}
+    output = found["linear", 1].output
+    assert [ranked.label for ranked in output] == sorted(union, key=after.__getitem__)
+    for label, probability, rank, original, original_rank in output:
+        assert (rank, original_rank) == (after[label], before[label])
+        assert (probability, original) == (changed[label], probabilities["chances"][label])
     assert found["linear", 8].metric == "SNR"
     assert found["linear", 8].quality > found["linear", 1].quality  # type: ignore[operator]
 
@@ -225,3 +251,75 @@ def test_a_calibrated_copy_is_made_once_and_not_at_all_when_cancelled() -> None:
         thread.join()
     assert found[0] is found[1] is calibrated.model(3)
     assert 3 in calibrated
+
+
+def test_labels_of_equal_and_broken_probabilities_have_ranks_in_the_models_order() -> None:
+    ranked = _ranked({"a": 0.2, "b": 0.2, "c": 0.6}, {"a": math.nan, "b": 0.5, "c": 0.5})
+    assert [(r.label, r.rank, r.original_rank) for r in ranked] == [("b", 1, 3), ("c", 2, 1), ("a", 3, 2)]
+
+
+def two_headed() -> mle.Model:
+    """[5] -> the vector itself times weights, [3], and their sum, a number of one element."""
+    network = NetworkBuilder()
+    x = network.array_input("x", (5,))
+    weights = np.random.default_rng(4).normal(size=(3, 5)).astype(np.float32)
+    y = network.add("innerProduct", x, name="y", inputChannels=5, outputChannels=3, weights=weights)
+    z = network.add("innerProduct", x, name="z", inputChannels=5, outputChannels=2, weights=weights[:2])
+    network.output(y, "y")
+    network.output(z, "z")
+    return network.model()
+
+
+def test_all_outputs_are_kept_each_with_its_quality() -> None:
+    values = np.linspace(-1, 2, 5).astype(np.float32)
+    model = two_headed()
+    row = full(list(every_row(model, values, schemes=["linear"], bits=[2])))["linear", 2]
+    expected = mle.predict(model, {"x": values})
+    small = mle.predict(mle.quantize(model, mle.Linear(bits=2)), {"x": values})
+    assert {output.name for output in row.outputs} == {"y", "z"}
+    for output in row.outputs:
+        noise = np.mean((expected[output.name] - small[output.name]) ** 2)
+        signal = np.mean(expected[output.name].astype(float) ** 2)
+        assert output.metric == "SNR"
+        assert output.quality == pytest.approx(10 * math.log10(signal / noise), rel=1e-4)
+        np.testing.assert_array_equal(output.value, small[output.name])
+    assert (row.metric, row.quality) == (row.outputs[0].metric, row.outputs[0].quality)
+
+
+def test_other_pictures_of_a_classifier_are_run_at_every_depth_the_chosen_one_first() -> None:
+    model = painter(classes=7, sizes="fixed")
+    runs = Runs(model, read_inputs(model, [photo(seed=seed) for seed in range(4)])[0], bits=[3, 6])
+    steps = runs.steps_ahead(2, ("linear", 6))
+    assert [step.image for step in steps[:3]] == [3, 0, 1]
+    keys = list(dict.fromkeys(step.key for step in steps))
+    assert keys == [(ORIGINAL, 32), ("linear", 6), ("linear", 3), ("lookup_table", 3), ("lookup_table", 6)]
+    assert len(steps) == 15
+    assert {step.stage for step in steps} == {"full"}
+    assert runs.steps_ahead(2, ("linear", 6), steps[4:]) == steps[:4]
+
+
+def test_other_pictures_of_other_models_are_run_at_the_chosen_depth_only() -> None:
+    runs = Runs(painter(), read_inputs(painter(), [photo(seed=seed) for seed in range(14)])[0], bits=[3, 6])
+    steps = runs.steps_ahead(12, ("linear", 6))
+    assert [step.key for step in steps] == [(ORIGINAL, 32)] * AHEAD + [("linear", 6)] * AHEAD
+    assert [step.image for step in steps[:4]] == [13, 0, 1, 2]
+    calibrated = runs.steps_ahead(12, ("feedback", 6))
+    assert {step.scheme for step in calibrated} == {ORIGINAL}, "none is calibrated for their sake"
+
+
+def test_a_depth_is_quantized_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = painter(classes=7, sizes="fixed")
+    runs = Runs(model, read_inputs(model, [photo(seed=seed) for seed in range(3)])[0], bits=[3, 6])
+    quantized: list[Any] = []
+    monkeypatch.setattr(
+        exploration, "quantize", lambda model, scheme: quantized.append(scheme) or mle.quantize(model, scheme)
+    )
+    rows = [(step, runs.row(step)) for step in runs.steps_ahead(0, ("linear", 6))]
+    assert len(quantized) == 4
+    for step, row in rows[2:6]:
+        assert row.output == full_output(model, step, photo(seed=step.image))
+
+
+def full_output(model: mle.Model, step: Step, picture: Any) -> Any:
+    """The best labels as a sweep of this picture alone gives them."""
+    return full(list(every_row(model, picture, bits=[step.bits] if step.scheme != ORIGINAL else [3])))[step.key].output

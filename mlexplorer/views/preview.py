@@ -1,81 +1,81 @@
-"""The preview: a model's output before and after quantization, and a filmstrip of every bit depth."""
+"""The preview: what a model gives before and after quantization, for one picture and for many."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlexplorer.exploration import Row
-from mlexplorer.views.controls import row_data
+from mlexplorer.comparison import Rate
+from mlexplorer.exploration import MIXED, ORIGINAL, Key, Row
+from mlexplorer.views.preview_data import preview_data, thumbnail
 from mlexplorer.views.view import View, static
 
-WEBP_QUALITY = 92
-THUMBNAIL = 160
-PLOTTED = 240
-"""How many values of an array output are drawn."""
-
-
-def webp(picture: Image.Image | NDArray[Any]) -> bytes:
-    """A picture as a WebP file that differs from it by less than the eye sees; greys are sent as they are."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    file = io.BytesIO()
-    image.convert("RGB").save(file, "WEBP", quality=WEBP_QUALITY, method=2)
-    return file.getvalue()
-
-
-def preview_data(row: Row) -> tuple[dict[str, Any], list[bytes]]:
-    """What the page needs of a row: a picture as WebP, a classifier's best labels, or an array as float32 values."""
-    content, output = row_data(row), row.output
-    if isinstance(output, np.ndarray) and output.dtype == np.uint8 and output.ndim == 3:
-        size = {"width": output.shape[1], "height": output.shape[0]}
-        return {**content, **size, "shows": "picture"}, [webp(output)]
-    if isinstance(output, tuple):
-        return {**content, "shows": "labels", "labels": [[str(label), float(p)] for label, p in output]}, []
-    if output is None:
-        return content, []
-    values = np.asarray(output, np.float32)
-    flat = values.reshape(-1)
-    picked = flat[np.linspace(0, flat.size - 1, min(flat.size, PLOTTED)).astype(np.intp)] if flat.size else flat
-    numbers = {name: float(getattr(flat, name)()) for name in ("min", "mean", "max")} if flat.size else {}
-    finite = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
-    return {**content, "shows": "values", "shape": list(values.shape), **finite}, [picked.astype("<f4").tobytes()]
+_PARTS = ("colours", "picture", "classes", "arrays", "film")
 
 
 class Preview(View):
-    """The picture that a model makes, split between the original and a quantized copy, and a filmstrip of all depths.
+    """What a model gives, before and after quantization, and a filmstrip of all depths.
 
     >>> from mlexplorer.exploration import rows
     >>> Preview(rows(model, "photo.jpg"))
 
-    Classifiers show their best labels side by side, arrays their values. Traits: `bits`, `scheme`, `image` (see
-    `View`).
+    Pictures are split, side by side, or their difference as a heat map, at any zoom; classifiers show their best labels
+    beside each other, and over many pictures how often the best one is the same; arrays are drawn as lines or images,
+    other values stand in tables. Traits: `bits`, `scheme`, `image` (see `View`). Pixels, labels and values are sent
+    once, as messages with buffers.
     """
 
-    _esm = static("view.js", "preview.js")
-    _css = static("view.css", "preview.css")
+    _esm = static("view.js", *(f"preview_{part}.js" for part in _PARTS), "preview.js")
+    _css = static("view.css", "preview.css", *(f"preview_{part}.css" for part in _PARTS[1:]))
 
     def __init__(self, rows: Iterable[Row] = (), **traits: Any) -> None:
+        self._best: dict[int, Any] = {}
+        self._agrees: dict[Key, dict[int, bool]] = {}
         super().__init__(**traits)
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Take in a row of a sweep; a full picture takes the place of a coarse one."""
-        if row.output is not None:
-            self.publish(("row", row.image, row.key), *preview_data(row))
+        """Take in a row of a sweep; a full picture takes the place of a coarse one, a mixed plan that of another."""
+        if not row.outputs:
+            if row.scheme == MIXED:
+                self._forget(MIXED)
+            return
+        content, buffers = preview_data(row)
+        rate = self.agreement(row)
+        if rate is not None:
+            low, high = rate.interval
+            content["agreement"] = {"count": rate.count, "total": rate.total, "low": low, "high": high}
+        self.publish(("row", row.image, row.key), content, buffers)
+
+    def agreement(self, row: Row) -> Rate | None:
+        """How often the best label at this depth is the original's, with this row counted; None for other outputs."""
+        if not isinstance(row.output, tuple) or row.stage != "full":
+            return None
+        best = row.output[0].label if row.output else None
+        if row.scheme == ORIGINAL:
+            self._best[row.image] = best
+        if row.image not in self._best:
+            return None
+        agrees = self._agrees.setdefault(row.key, {})
+        agrees[row.image] = best == self._best[row.image]
+        return Rate.of(agrees.values())
+
+    def _forget(self, scheme: str) -> None:
+        self._agrees = {key: agrees for key, agrees in self._agrees.items() if key[0] != scheme}
+        with self._lock:
+            old = [key for key in self._messages if isinstance(key, tuple) and key[0] == "row" and key[2][0] == scheme]
+            for key in old:
+                del self._messages[key]
+            if old:
+                self.publish("forget", {"type": "forget", "scheme": scheme})
 
     def offer(self, inputs: Sequence[tuple[str, Image.Image | NDArray[Any]]]) -> None:
         """Show what the model can be run on, by name, to pick one of."""
-        thumbnails = []
-        for _, picture in inputs:
-            small = picture.convert("RGB") if isinstance(picture, Image.Image) else Image.new("RGB", (4, 4), "gray")
-            small.thumbnail((THUMBNAIL, THUMBNAIL))
-            thumbnails.append(webp(small))
+        thumbnails = [thumbnail(given) for _, given in inputs]
         self.publish("inputs", {"type": "inputs", "names": [name for name, _ in inputs]}, thumbnails)
 
     def working(self, bits: int, layer: int, layers: int) -> None:

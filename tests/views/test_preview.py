@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mlexplorer.exploration import Row
+from mlexplorer.exploration import MIXED, Output, Ranked, Row
 from mlexplorer.exploration import rows as every_row
-from mlexplorer.views.preview import Preview, preview_data, webp
+from mlexplorer.views.preview import Preview
+from mlexplorer.views.preview_data import ENTRIES, LINE, SIDE, preview_data, thumbnail
 from tests.painter import painter, photo
 from tests.views.page import Page
 
@@ -17,36 +19,125 @@ def decoded(file: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
-def test_pictures_are_sent_as_webp_that_looks_the_same() -> None:
-    picture = photo(60, 40)
-    content, (file,) = preview_data(Row("linear", 4, 10, "full", 0, "PSNR", 30.0, picture))
-    assert (content["shows"], content["width"], content["height"]) == ("picture", 60, 40)
-    error = np.mean((decoded(file).astype(float) - picture) ** 2)
-    assert 10 * np.log10(255**2 / error) > 38
-    assert file[:4] == b"RIFF"
-    assert file[8:12] == b"WEBP"
+def row(*values: object, scheme: str = "linear", bits: int = 4, image: int = 0, stage: str = "full") -> Row:
+    """A row of outputs with a quality of 9 dB."""
+    outputs = tuple(Output(f"out{index}", value, "SNR", 9.0) for index, value in enumerate(values))
+    return Row(scheme, bits, 10, stage, image, "SNR", 9.0, outputs)
 
 
-def test_greys_become_colours() -> None:
-    grey = photo(20, 12)[..., 0]
-    assert decoded(webp(grey)).shape == (12, 20, 3)
+def guess(label: str, rank: int = 1, before: int = 1) -> Ranked:
+    return Ranked(label, 0.5 / rank, rank, 0.4 / before, before)
 
 
-def test_labels_and_arrays_are_sent_as_they_are() -> None:
-    content, buffers = preview_data(Row("linear", 4, 10, "full", 0, "SNR", 9.0, (("tea", 0.75), (3, 0.25))))
-    assert content["labels"] == [["tea", 0.75], ["3", 0.25]]
-    assert buffers == []
-    values = np.linspace(-2, 6, 21).reshape(3, 7)
-    content, (data,) = preview_data(Row("linear", 4, 10, "full", 0, "SNR", 9.0, values))
-    assert content["shape"] == [3, 7]
-    assert (content["min"], content["mean"], content["max"]) == pytest.approx((-2, 2, 6))
-    np.testing.assert_allclose(np.frombuffer(data, "<f4"), values.reshape(-1), rtol=1e-6)
+def test_pictures_are_sent_with_the_same_pixels() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (13, 21, 3), np.uint8)
+    content, (file,) = preview_data(row(picture))
+    (output,) = content["outputs"]
+    assert (output["shows"], output["width"], output["height"], output["buffers"]) == ("picture", 21, 13, 1)
+    np.testing.assert_array_equal(decoded(file), picture)
+    assert (file[:4], file[8:12]) == (b"RIFF", b"WEBP")
 
 
-def test_long_and_broken_arrays_stay_small_and_valid() -> None:
-    content, (data,) = preview_data(Row("linear", 1, 10, "full", 0, "SNR", 0.0, np.full(100_000, np.nan)))
-    assert len(data) == 4 * 240
-    assert content["mean"] is None
+def test_coarse_pictures_say_how_many_times_they_are_smaller() -> None:
+    rows = list(every_row(painter(), photo(60, 40), bits=[3]))
+    widths = {
+        stage: {(c["outputs"][0]["width"] * c["scale"]) for c, _ in map(preview_data, rows) if c["stage"] == stage}
+        for stage in ("coarse", "full")
+    }
+    assert widths == {"coarse": {64}, "full": {60}}, "sides are rounded to what the model takes"
+
+
+def test_each_output_says_which_buffers_are_its_own() -> None:
+    line, plane = np.arange(5, dtype=np.float32), np.arange(56, dtype=np.float32).reshape(7, 8)
+    content, buffers = preview_data(row(plane, "tea", line, 2.5))
+    shown = [(o["name"], o["shows"], o["buffers"]) for o in content["outputs"]]
+    assert shown == [("out0", "array", 1), ("out1", "table", 0), ("out2", "array", 1), ("out3", "table", 0)]
+    np.testing.assert_array_equal(np.frombuffer(buffers[0], "<f4"), plane.reshape(-1))
+    np.testing.assert_array_equal(np.frombuffer(buffers[1], "<f4"), line)
+    assert [o["entries"] for o in content["outputs"] if o["shows"] == "table"] == [[["out1", "tea"]], [["out3", 2.5]]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn", "every"),
+    [
+        ((), (1,), [1]),
+        ((10_000,), (3334,), [3]),
+        ((1, 1, 9), (9,), [1]),
+        ((3, 7), (21,), [1]),
+        ((6, 7), (1, 6, 7), [1, 1, 1]),
+        ((2, 3, 300, 129), (6, 100, 65), [1, 3, 2]),
+        ((600, 5, 6), (200, 5, 6), [3, 1, 1]),
+        ((0, 4), (0,), [1]),
+    ],
+)
+def test_arrays_are_drawn_as_planes_or_lines_and_thinned_out_evenly(
+    shape: tuple[int, ...], drawn: tuple[int, ...], every: list[int]
+) -> None:
+    values = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    content, (data,) = preview_data(row(values))
+    (output,) = content["outputs"]
+    assert (tuple(output["shape"]), tuple(output["drawn"]), output["every"]) == (shape, drawn, every)
+    sent = np.frombuffer(data, "<f4")
+    assert sent.size == math.prod(drawn) <= max(LINE, 256 * SIDE * SIDE)
+    if values.size:
+        planes = values.reshape(-1, *shape[-2:]) if len(drawn) == 3 else values.reshape(-1)
+        expected = planes[np.ix_(*(range(0, size, step) for size, step in zip(planes.shape, every, strict=True)))]
+        np.testing.assert_array_equal(sent, expected.reshape(-1))
+        assert output["mean"] == pytest.approx(float(values.mean()), abs=1e-6)
+        assert (output["min"], output["max"]) == (values.min(), values.max())
+
+
+def test_values_that_are_not_finite_stay_valid_json() -> None:
+    content, _ = preview_data(
+        row(np.full(9, np.nan), {"a": math.inf, "b": 2.0}, (guess("tea")._replace(probability=math.nan),))
+    )
+    array, table, classes = content["outputs"]
+    assert (array["min"], array["mean"], array["max"]) == (None, None, None)
+    assert table["entries"] == [["a", "inf"], ["b", 2.0]]
+    assert classes["labels"] == [["tea", None, 1, 0.4, 1]]
+    content, _ = preview_data(Row("linear", 8, 1, "full", 0, "SNR", math.inf, (Output("a", 1.0, "SNR", math.inf),)))
+    assert (content["outputs"][0]["exact"], content["outputs"][0]["quality"]) == (True, None)
+
+
+def test_of_a_dictionary_the_largest_entries_are_sent() -> None:
+    entries = {index: float(index % 37) for index in range(60)}
+    content, _ = preview_data(row(entries))
+    (output,) = content["outputs"]
+    assert (len(output["entries"]), output["more"]) == (ENTRIES, 60 - ENTRIES)
+    assert [value for _, value in output["entries"]] == sorted(entries.values(), reverse=True)[:ENTRIES]
+
+
+def test_agreement_counts_pictures_that_keep_their_label_with_wilsons_interval() -> None:
+    preview = Preview()
+    page = Page(preview)
+    for image, after in enumerate(["tea", "tea", "rum"]):
+        preview.add(row((guess("tea"),), scheme="original", bits=32, image=image))
+        preview.add(row((guess(after),), image=image))
+    found = [c["agreement"] for c, _ in page.received if c["scheme"] == "linear"]
+    assert [(a["count"], a["total"]) for a in found] == [(1, 1), (2, 2), (2, 3)]
+    z, share, total = 1.959963984540054, 2 / 3, 3
+    middle, spread = share + z * z / (2 * total), z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
+    bounds = [(middle + sign * spread) / (1 + z * z / total) for sign in (-1, 1)]
+    assert [found[-1]["low"], found[-1]["high"]] == pytest.approx(bounds)
+    preview.add(row((guess("tea"),), image=2))
+    assert page.received[-1][0]["agreement"]["count"] == 3, "a picture counts once"
+    preview.add(row((guess("gin"),), image=9))
+    assert "agreement" not in page.received[-1][0], "there is no original to agree with"
+
+
+def test_another_mixed_plan_takes_the_place_of_the_one_before() -> None:
+    preview = Preview()
+    page = Page(preview)
+    preview.add(Row(MIXED, 3, 10))
+    assert page.received == []
+    preview.add(row((guess("tea"),), scheme="original", bits=32))
+    preview.add(row((guess("rum"),), scheme=MIXED, bits=3))
+    preview.add(Row(MIXED, 5, 12))
+    assert page.received[-1][0] == {"type": "forget", "scheme": MIXED}
+    preview.add(row((guess("tea"),), scheme=MIXED, bits=5))
+    assert page.received[-1][0]["agreement"]["count"] == page.received[-1][0]["agreement"]["total"] == 1
+    late = [c.get("bits") for c in page.say(type="ready") if c.get("scheme") == MIXED and c["type"] == "row"]
+    assert late == [5]
 
 
 def test_a_full_picture_takes_the_place_of_a_coarse_one() -> None:
@@ -64,6 +155,22 @@ def test_inputs_are_offered_as_thumbnails() -> None:
     (content,) = page.say(type="ready")
     assert content["names"] == ["meadow", "noise"]
     assert decoded(page.received[0][1][0]).shape == (80, 160, 3)
+
+
+@pytest.mark.parametrize("shape", [(784,), (28, 28), (1, 28, 28), (3, 28, 28), (1, 784)])
+def test_arrays_are_offered_as_the_pictures_that_they_are(shape: tuple[int, ...]) -> None:
+    values = np.zeros((math.prod(shape) // 784, 28, 28))
+    values[:, :7] = 5.0
+    shown = decoded(thumbnail(values.reshape(shape)))
+    height, width = shown.shape[:2]
+    assert height == width
+    assert shown[: height // 5].mean() > 240
+    assert shown[height // 3 :].mean() < 15
+
+
+def test_any_array_has_a_thumbnail() -> None:
+    for array in (np.zeros(0), np.full((2, 3), np.nan), np.float32(3), np.arange(5000), np.zeros((2, 0, 3))):
+        assert decoded(thumbnail(np.asarray(array))).size
 
 
 def test_what_is_under_way_is_said_and_taken_back() -> None:
