@@ -35,7 +35,9 @@ def convert_onnx(source: Any, options: Options) -> Model:
         [info.name for info in model.graph.output],
     )
     traced = trace(model, folder, interface, options)
-    require_known(map(source_layer, traced.unknown))
+    require_known(
+        source_layer(node, [value.shape for value in node.outputs if value is not None]) for node in traced.unknown
+    )
     if traced.fault is not None:
         raise traced.fault
     for value in traced.inputs:

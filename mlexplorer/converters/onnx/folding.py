@@ -41,6 +41,8 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
         schema = onnx.defs.get_schema(node.proto.op_type, node.version, domain)
     except onnx.defs.SchemaError:
         return None
+    if schema.deprecated:
+        return None
     types: dict[str, TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
     for name, value in zip(node.proto.input, node.inputs, strict=True):
@@ -59,7 +61,7 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
         raise ModelError(f"its attributes or its inputs of shapes {shapes} do not fit it: {_reason(error)}") from error
     kinds = []
     for name in node.proto.output:
-        if name and name not in found:
+        if name and (name not in found or not found[name].WhichOneof("value")):
             return None
         kinds.append(_kind(found[name]) if name else ((), np.dtype(np.float32)))
     return kinds

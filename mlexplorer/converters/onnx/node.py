@@ -18,6 +18,8 @@ from mlexplorer.layers.layer_type import Array
 
 LARGEST_RANK = 5
 _EXACT_INTEGERS = 1 << 24
+_NUMBERS = "fiubV"
+"""Kinds of dtypes; V are the narrow floats of ml_dtypes, bfloat16 say."""
 _KEPT_ELEMENTS = 4096
 """Constants up to this size stay decoded."""
 
@@ -176,7 +178,7 @@ class Node:
                 f"the constant {name!r} holds whole numbers beyond {_EXACT_INTEGERS}, which Core ML's 32-bit floats "
                 "cannot tell apart"
             )
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in _NUMBERS:
             raise UnsupportedError(f"the constant {name!r} holds {array.dtype}; Core ML has numbers only")
         shape = blob_shape(tuple(array.shape))
         blob: str = self.network.add(

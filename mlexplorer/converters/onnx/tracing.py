@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, helper
+from onnx import AttributeProto, helper, numpy_helper
 
 from mlexplorer.converters.custom import CustomLayers
 from mlexplorer.converters.onnx.folding import Kind, folded, inferred, require_fitting
@@ -23,6 +24,8 @@ from mlexplorer.errors import InputError, MlexplorerError, ModelError, Unsupport
 Environment = dict[str, Value]
 _DEEPEST = 32
 """Functions within functions, and conditions within conditions."""
+_MOST_NODES = 1 << 18
+"""With those of functions, which can call each other: a few lines of them may stand for any number."""
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, NotImplementedError)
 """What attributes and tensors that contradict each other make of the code that reads them."""
 
@@ -70,6 +73,7 @@ class _Tracer:
         self._functions = {(function.domain, function.name): function for function in model.functions}
         self._stated = {info.name: info for info in model.graph.value_info}
         self._trace = Trace()
+        self._count = 0
 
     def run(self) -> Trace:
         graph, result = self._model.graph, self._trace
@@ -153,19 +157,16 @@ class _Tracer:
         versions: dict[str, int],
         depth: int,
     ) -> None:
+        self._count += 1
+        if self._count > _MOST_NODES:
+            raise ModelError(f"the model has more than {_MOST_NODES} nodes, those of its functions included")
+        for key in proto.output:
+            if key in scope:
+                raise ModelError(f"it gives {key!r}, which is given already")
         inputs = [scope[key] if key else None for key in proto.input]
-        node = Node(
-            proto,
-            type,
-            name,
-            versions.get(proto.domain, 1),
-            inputs,
-            (),
-            decoded_attributes(proto),
-            network=self._interface.network,
-        )
-        layer = _source_layer(node, [])
-        chosen = self._custom.chosen(layer)
+        version = versions.get(proto.domain, 1)
+        node = Node(proto, type, name, version, inputs, (), decoded_attributes(proto), network=self._interface.network)
+        chosen = self._custom.chosen(SourceLayer(name, type))
         if not chosen and type == "If" and inputs and inputs[0] is not None and inputs[0].is_constant:
             self._condition(node, scope, versions, depth)
             return
@@ -220,7 +221,7 @@ class _Tracer:
 
     def _as_custom(self, node: Node, kinds: list[Kind]) -> list[Kind]:
         shapes: list[Shape] = [shape if shape is not None else () for shape, _ in kinds]
-        layer = _source_layer(node, shapes if any(shapes) else [])
+        layer = source_layer(node, shapes if any(shapes) else [])
         node.custom = self._custom.params(layer)
         if node.custom is None:
             self._trace.unknown.append(node)
@@ -246,8 +247,7 @@ class _Tracer:
         except onnx.defs.SchemaError:
             return None
         if schema.has_function:  # type: ignore[attr-defined]
-            body: onnx.FunctionProto = schema.function_body
-            return body
+            return _with_defaults(schema.function_body, schema)
         if not schema.has_context_dependent_function:  # type: ignore[attr-defined]
             return None
         types = [
@@ -259,7 +259,7 @@ class _Tracer:
         body = onnx.FunctionProto()
         write = schema.get_context_dependent_function  # type: ignore[attr-defined]
         body.ParseFromString(write(node.proto.SerializeToString(), types))
-        return body
+        return _with_defaults(body, schema)
 
     def _call(self, node: Node, body: onnx.FunctionProto, scope: Environment, depth: int) -> None:
         given = {attribute.name: attribute for attribute in node.proto.attribute}
@@ -307,22 +307,20 @@ class named:
             raise ModelError(f"{self._text} contradicts itself: {error}") from error
 
 
-def source_layer(node: Node) -> SourceLayer:
-    """What a conversion function, or a refusal, gets to see of a node."""
-    return _source_layer(node, [value.shape for value in node.outputs if value is not None])
-
-
-def _source_layer(node: Node, shapes: Sequence[Shape]) -> SourceLayer:
-    weights = {}
-    if node.type not in OPERATORS or not all(value is None or value.is_constant for value in node.inputs):
-        weights = {value.name: value.array for value in node.inputs if value is not None and value.is_constant}
-    plain = {key: value for key, value in node.attributes.items() if isinstance(value, bool | int | float | str | list)}
+def source_layer(node: Node, shapes: Sequence[Shape]) -> SourceLayer:
+    """What a conversion function, or a refusal, gets to see of a node; its constant inputs are its weights."""
+    given = [value for value in node.inputs if value is not None]
+    configuration = {
+        key: numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+        for key, value in node.attributes.items()
+        if not isinstance(value, onnx.GraphProto)
+    }
     return SourceLayer(
         node.name,
         node.type,
-        plain,
-        weights,
-        [value.shape for value in node.inputs if value is not None and not value.is_constant],
+        configuration,
+        {value.name: value.array for value in given if value.is_constant},
+        [value.shape for value in given if not value.is_constant],
         shapes,
     )
 
@@ -354,6 +352,16 @@ def _keeps_shape(node: Node) -> bool:
     return node.version < 6 or not onnx.defs.has(node.proto.op_type, node.proto.domain)
 
 
+def _with_defaults(body: onnx.FunctionProto, schema: onnx.defs.OpSchema) -> onnx.FunctionProto:
+    """The function that defines an operator, with the defaults of the operator's attributes."""
+    result = onnx.FunctionProto()
+    result.CopyFrom(body)
+    result.attribute_proto.extend(
+        attribute.default_value for attribute in schema.attributes.values() if attribute.default_value.type
+    )
+    return result
+
+
 def _bound(
     proto: onnx.NodeProto, attributes: Mapping[str, AttributeProto], inputs: Mapping[str, Value]
 ) -> onnx.NodeProto:
@@ -373,25 +381,36 @@ def _bound(
 
 def _sorted(nodes: Sequence[onnx.NodeProto], scope: Mapping[str, Value]) -> Iterator[onnx.NodeProto]:
     """The nodes after those that they read from; raises ModelError for circles and for what nothing gives."""
-    known, waiting = set(scope), list(nodes)
-    while waiting:
-        later = []
-        for proto in waiting:
-            if all(not name or name in known for name in _read_by(proto)):
-                known.update(proto.output)
-                yield proto
-            else:
-                later.append(proto)
-        if len(later) == len(waiting):
-            given = {name for proto in nodes for name in proto.output}
-            missing = next((n for proto in later for n in _read_by(proto) if n not in known and n not in given), None)
-            first = later[0].name or later[0].op_type
-            raise ModelError(
-                f"node {first!r} ({later[0].op_type}) reads {missing!r}, which no node, input or tensor gives"
-                if missing
-                else f"the nodes read in a circle from each other; {first!r} ({later[0].op_type}) is one of them"
-            )
-        waiting = later
+    given = {name for proto in nodes for name in proto.output if name}
+    waiting: dict[str, list[int]] = {}
+    missing = []
+    for index, proto in enumerate(nodes):
+        names = {name for name in _read_by(proto) if name and name not in scope}
+        for name in names:
+            if name not in given:
+                raise ModelError(
+                    f"node {proto.name or proto.op_type!r} ({proto.op_type}) reads {name!r}, which no node, input or "
+                    "tensor gives"
+                )
+            waiting.setdefault(name, []).append(index)
+        missing.append(len(names))
+    ready = [index for index, count in enumerate(missing) if not count]
+    heapify(ready)
+    done = 0
+    while ready:
+        proto = nodes[heappop(ready)]
+        done += 1
+        yield proto
+        for name in proto.output:
+            for index in waiting.pop(name, ()):
+                missing[index] -= 1
+                if not missing[index]:
+                    heappush(ready, index)
+    if done < len(nodes):
+        first = next(proto for proto, count in zip(nodes, missing, strict=True) if count)
+        raise ModelError(
+            f"the nodes read in a circle from each other; {first.name or first.op_type!r} ({first.op_type}) is one"
+        )
 
 
 def _read_by(proto: onnx.NodeProto) -> Iterator[str]:

@@ -70,7 +70,7 @@ def _starts(node: Node, window: Window) -> Pads:
         node.input().shape[2:], window.stride, window.reach, extra, node.shape[2:], strict=True
     ):
         total = max(0, (n - 1) * s + k + more - size)
-        starts.append((total - total // 2 if given == "SAME_LOWER" else total // 2, 0))
+        starts.append((total // 2 if given == "SAME_UPPER" else total - total // 2, 0))
     return starts
 
 

@@ -73,7 +73,7 @@ def instance_normalization(node: Node) -> str:
     return blob if constant else _scaled(node, blob, 1, 2)
 
 
-@converts("GroupNormalization")
+@converts("GroupNormalization", shapes=lambda node: [node.input().shape])
 def group_normalization(node: Node) -> str:
     """By the mean and variance of groups of channels; scale and bias are of channels, before version 21 of groups."""
     shape, groups = node.input().shape, node.attribute("num_groups", 1)
