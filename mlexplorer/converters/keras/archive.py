@@ -18,7 +18,7 @@ from mlexplorer.errors import FileFormatError, MlexplorerError
 SIGNATURE = b"PK\x03\x04"
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MEMBERS_LIMIT = 10_000
-_TEXT_LIMIT = 1 << 26
+_TEXT_LIMIT = 1 << 24
 _FLOOR = 1 << 28
 _EXPANSION = 20
 _CHUNK = 1 << 20
@@ -53,14 +53,18 @@ class KerasArchive:
 
     @contextmanager
     def weights(self) -> Iterator[tuple[BinaryIO, int]]:
-        """The HDF5 file of weights, open, and its size."""
+        """The HDF5 file of weights, open, and the bytes that it takes in the archive."""
         info = self._members.get(_WEIGHTS)
         if info is None:
             raise FileFormatError(f"the archive holds no {_WEIGHTS}; save the model again with Keras, as .keras or .h5")
         with _in_our_words():
             file = self._stored(info) if info.compress_type == ZIP_STORED else self._unpacked(info)
         with file:
-            yield file, info.file_size
+            yield file, self._size(info)
+
+    def _size(self, info: ZipInfo) -> int:
+        """The bytes that a member takes, at most those of the archive whatever it says of itself."""
+        return min(info.compress_size, self._file.seek(0, io.SEEK_END))
 
     def _checked(self) -> dict[str, ZipInfo]:
         members = self._zip.infolist()
@@ -95,8 +99,8 @@ class KerasArchive:
         return io.BufferedReader(_Section(self._file, info.header_offset + 30 + name + extra, info.file_size))
 
     def _unpacked(self, info: ZipInfo) -> BinaryIO:
-        limit = _FLOOR + _EXPANSION * info.compress_size
-        file = tempfile.TemporaryFile()  # noqa: SIM115: whoever asks for the weights closes it
+        limit = _FLOOR + _EXPANSION * self._size(info)
+        file = tempfile.TemporaryFile()  # noqa: SIM115
         with self._zip.open(info) as member:
             while chunk := member.read(_CHUNK):
                 file.write(chunk)

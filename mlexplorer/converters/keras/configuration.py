@@ -27,7 +27,7 @@ def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
     Raises FileFormatError, which calls it `what`, for text that is not JSON in UTF-8, or nested too deeply.
     """
     try:
-        value = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+        value = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{what} is not text in UTF-8 ({error}); save the model again") from error
     except RecursionError as error:
@@ -47,6 +47,8 @@ def model_of(data: Mapping[str, Any], keras_version: str = "") -> KerasModel:
     """
     keras_version = keras_version or _text(data.get("keras_version", ""), "keras_version")
     _check(data.get("config"))
+    if not isinstance(data.get("class_name"), str):
+        raise FileFormatError("the JSON has no class_name, so it describes no Keras model")
     model = _model(data, "model", keras_version)
     if model is None:
         name = _class_name(data)

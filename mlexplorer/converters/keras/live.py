@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlexplorer.converters.keras.configuration import model_of, parse_json
 from mlexplorer.converters.keras.source_model import KerasModel
-from mlexplorer.converters.keras.weights import Variable, with_listed_weights
+from mlexplorer.converters.keras.weights import Variable, with_variables
 from mlexplorer.errors import UnsupportedError
 
 
@@ -36,12 +37,24 @@ def read_live(model: Any) -> KerasModel:
             f"Keras cannot write the architecture of {type(model).__name__} ({error}); its layers need get_config"
         ) from error
     architecture = model_of(parse_json(text, "the model's architecture"), _version(model))
-    listed = {layer.name: _variables(layer) for layer in model.layers}
-    return with_listed_weights(architecture, listed)
+    return _with_weights(architecture, model)
+
+
+def _with_weights(model: KerasModel, live: Any) -> KerasModel:
+    objects = {layer.name: layer for layer in live.layers}
+    layers = []
+    for layer in model.layers:
+        if layer.model is not None:
+            layers.append(replace(layer, model=_with_weights(layer.model, objects[layer.name])))
+        else:
+            layers.append(with_variables(layer, _variables(objects.get(layer.name))))
+    return replace(model, layers=layers)
 
 
 def _variables(layer: Any) -> list[Variable]:
-    return [Variable(str(getattr(variable, "path", variable.name)), _reader(variable)) for variable in layer.weights]
+    """The variables of a layer; none of a layer that is not there: Sequential hides its InputLayer."""
+    variables = [] if layer is None else layer.weights
+    return [Variable(str(getattr(variable, "path", variable.name)), _reader(variable)) for variable in variables]
 
 
 def _reader(variable: Any) -> Callable[[], NDArray[Any]]:

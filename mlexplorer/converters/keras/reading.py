@@ -20,7 +20,7 @@ from mlexplorer.errors import FileFormatError, InputError, MlexplorerError, Unsu
 
 FilePath = str | os.PathLike[str]
 
-_JSON_LIMIT = 1 << 26
+_JSON_LIMIT = 1 << 24
 _GIVE_ARCHITECTURE = (
     "it holds weights without the architecture; give that as the source, a file or text of model.to_json(), and this "
     "file as weights=..."
@@ -188,7 +188,7 @@ def _kind(file: BinaryIO) -> str | None:
 
 
 def _is_json(head: bytes) -> bool:
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"class_name"' in head[:4096]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from mlexplorer.errors import FileFormatError, UnsupportedError
 
 Array = NDArray[Any]
 
+_DEPTH_LIMIT = 32
 _WRAPPERS = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells")
 _ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
 
@@ -63,10 +65,11 @@ def with_listed_weights(model: KerasModel, listed: Mapping[str, Sequence[Variabl
                 f"no layer is called {', '.join(map(repr, unknown[:5]))}"
             )
         found = dict(zip((layer.name for layer in holders), stored.values(), strict=True))
-    return replace(model, layers=[_with_variables(layer, found.get(layer.name, ())) for layer in model.layers])
+    return replace(model, layers=[with_variables(layer, found.get(layer.name, ())) for layer in model.layers])
 
 
-def _with_variables(layer: KerasLayer, variables: Sequence[Variable]) -> KerasLayer:
+def with_variables(layer: KerasLayer, variables: Sequence[Variable]) -> KerasLayer:
+    """The layer with its variables, those of the layers in it included; raises FileFormatError where they misfit."""
     leaves = _leaves(layer)
     if len(leaves) == 1:
         return _with_leaves(layer, {leaves[0][0]: _arrays(leaves[0][1], variables)})
@@ -176,43 +179,87 @@ def _free_names(layer: KerasLayer, variables: Sequence[Variable]) -> list[str]:
 
 def with_checkpoint(model: KerasModel, root: Group) -> KerasModel:
     """The model with the weights of a `model.weights.h5`; raises FileFormatError for weights that do not fit."""
-    container = root.group("layers")
-    if container is not None:
-        groups = _children(container, model.layers, dense=False)
-    else:
-        container = root.group("_layer_checkpoint_dependencies")  # Keras 2.12 and 2.13
-        groups = _children(container, model.layers, dense=True) if container else {}
-    return replace(model, layers=[_from_group(layer, groups.get(number)) for number, layer in enumerate(model.layers)])
+    return _Checkpoint(root).model(model, root)
 
 
-def _children(container: Group, layers: Sequence[KerasLayer], *, dense: bool) -> dict[int, Group]:
-    """The groups of layers, by their number: by name where the file has names, else by class and counter.
+class _Checkpoint:
+    def __init__(self, root: Group) -> None:
+        self._root = root
 
-    `dense` is for the counters of Keras 2.13, which skip numbers.
+    def model(self, model: KerasModel, group: Group) -> KerasModel:
+        layers = group.group("layers")
+        if layers is not None:
+            groups = _children(layers, model.layers)
+        else:
+            dependencies = group.group("_layer_checkpoint_dependencies")  # Keras 2.12 and 2.13
+            groups = _children(dependencies, model.layers, skipping=True) if dependencies else {}
+        filled = [self._layer(layer, groups.get(number)) for number, layer in enumerate(model.layers)]
+        return replace(model, layers=filled)
+
+    def _layer(self, layer: KerasLayer, group: Group | None) -> KerasLayer:
+        group = group or self._named.get(layer.name)
+        if group is None:
+            return with_variables(layer, ())
+        if layer.model is not None:
+            return replace(layer, model=self.model(layer.model, group))
+        groups: Mapping[str, Group | None] = {key: group.group(key) for key in layer.inner}
+        if layer.class_name == "StackedRNNCells" and (cells := group.group("cells")):
+            groups = {str(number): cell for number, cell in _children(cells, list(layer.inner.values())).items()}
+        inner = {key: self._layer(below, groups.get(key)) for key, below in layer.inner.items()}
+        weights = {} if layer.class_name in _WRAPPERS else _own_arrays(layer, group)
+        return replace(layer, inner=inner, weights=weights)
+
+    @cached_property
+    def _named(self) -> Mapping[str, Group]:
+        """All groups by the names in them: a layer that stands in two models has its group in one of them."""
+        named: dict[str, Group] = {}
+        twice: set[str] = set()
+        waiting, seen = [self._root], {self._root}
+        while waiting:
+            layers = waiting.pop().group("layers")
+            for key in layers.names() if layers else ():
+                group = layers.group(key) if layers else None
+                name = _name(group) if group else None
+                if group and name and group not in seen:
+                    twice |= {name} & named.keys()
+                    named[name] = group
+                    waiting.append(group)
+                    seen.add(group)
+        return {name: group for name, group in named.items() if name not in twice}
+
+
+def _children(container: Group, layers: Sequence[KerasLayer], *, skipping: bool = False) -> dict[int, Group]:
+    """The groups of layers, by their number: by name where the file has these names, else by class and counter.
+
+    `skipping` is for the counters of Keras 2.13, which count layers with weights twice.
     """
     groups = {key: group for key in container.names() if (group := container.group(key)) is not None}
-    names = {key: _name(group) for key, group in groups.items()}
-    named = {name: key for key, name in names.items() if name is not None}
-    needing = {layer.name for layer in layers if any(_needs(leaf) for _, leaf in _leaves(layer))}
-    if named and needing <= named.keys() and len(named) == len(groups):
+    named = {name: key for key, group in groups.items() if (name := _name(group)) is not None}
+    if len(named) == len(groups) and named.keys() <= {layer.name for layer in layers}:
         return {number: groups[named[layer.name]] for number, layer in enumerate(layers) if layer.name in named}
-    counters: Counter[str] = Counter()
+    by_class = defaultdict(list)
+    for key in sorted(groups, key=_counted):
+        by_class[_counted(key)[0]].append(key)
+    seen: Counter[str] = Counter()
     found = {}
     for number, layer in enumerate(layers):
+        if ".ops." in layer.module:  # an operation, not counted
+            continue
         kind = snake_case(layer.class_name)
-        if dense:
-            keys = sorted((key for key in groups if key.rstrip("0123456789").rstrip("_") == kind), key=_counter)
+        if skipping:
+            key = next(iter(by_class[_counted(kind)[0]][seen[kind] :]), "")
         else:
-            keys = [kind if counters[kind] == 0 else f"{kind}_{counters[kind]}"]
-        place = counters[kind] if dense else 0
-        if place < len(keys) and keys[place] in groups:
-            found[number] = groups[keys[place]]
-        counters[kind] += 1
+            key = f"{kind}_{seen[kind]}" if seen[kind] else kind
+        seen[kind] += 1
+        if key in groups:
+            found[number] = groups[key]
     return found
 
 
-def _counter(key: str) -> int:
-    return int("0" + key[len(key.rstrip("0123456789")) :])
+def _counted(key: str) -> tuple[str, int]:
+    """A class or attribute and its counter: "dense" before "dense_2" before "dense_10"."""
+    kind = key.rstrip("0123456789")
+    return kind.rstrip("_"), int("0" + key[len(kind) :])
 
 
 def _name(group: Group) -> str | None:
@@ -220,25 +267,8 @@ def _name(group: Group) -> str | None:
     return None if variables is None else variables.text("name")
 
 
-def _from_group(layer: KerasLayer, group: Group | None) -> KerasLayer:
-    if layer.model is not None:
-        if group is None:
-            return replace(layer, model=with_listed_weights(layer.model, {}))
-        return replace(layer, model=with_checkpoint(layer.model, group))
-    if layer.class_name == "StackedRNNCells":
-        cells = group.group("cells") if group else None
-        groups = _children(cells, list(layer.inner.values()), dense=False) if cells else {}
-        inner = {key: _from_group(cell, groups.get(number)) for number, (key, cell) in enumerate(layer.inner.items())}
-        return replace(layer, inner=inner)
-    inner = {key: _from_group(below, group.group(key) if group else None) for key, below in layer.inner.items()}
-    layer = replace(layer, inner=inner)
-    if layer.class_name in _WRAPPERS:
-        return layer
-    return replace(layer, weights=_own_arrays(layer, group))
-
-
-def _own_arrays(layer: KerasLayer, group: Group | None) -> dict[str, Array]:
-    stored = _stored(group, exclude=layer.inner) if group else []
+def _own_arrays(layer: KerasLayer, group: Group) -> dict[str, Array]:
+    stored = _stored(group, {group}, exclude=layer.inner)
     expected = expected_variables(layer.class_name, layer.config)
     if expected is None:
         return {variable.path: variable.read() for variable in stored}
@@ -260,9 +290,9 @@ def _role(variable: Variable) -> str:
     return {"0": "kernel", "1": "bias"}.get(variable.name, variable.name)
 
 
-def _stored(group: Group, path: str = "", depth: int = 0, exclude: Iterable[str] = ()) -> list[Variable]:
+def _stored(group: Group, seen: set[Group], path: str = "", exclude: Iterable[str] = ()) -> list[Variable]:
     """The variables of a layer, then those of the layers in its attributes, as "attribute/number"."""
-    if depth > 32:
+    if path.count("/") > _DEPTH_LIMIT:
         raise FileFormatError(f"the groups of weights are nested too deeply at {path!r}")
     variables: list[Variable] = []
     own = group.group("vars")
@@ -271,11 +301,12 @@ def _stored(group: Group, path: str = "", depth: int = 0, exclude: Iterable[str]
         if all(name.isdecimal() for name in names):
             names.sort(key=int)
         variables += [Variable(f"{path}{name}", _reader(own, name)) for name in names]
-    for name in group.names():
+    for name in sorted(group.names(), key=_counted):
         if name not in ("vars", "seed_generator", *exclude):
             below = group.group(name)
-            if below is not None:
-                variables += _stored(below, f"{path}{name}/", depth + 1)
+            if below is not None and below not in seen:
+                seen.add(below)
+                variables += _stored(below, seen, f"{path}{name}/")
     return variables
 
 
