@@ -90,9 +90,9 @@ class Row:
 
     `scheme` is "linear", "lookup_table", "feedback", "mixed" or "original"; `bits` is that of the weights; `nbytes` is
     the size of the saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter
-    of the pixels) or "full". `image` is the index of the picture. `outputs` are all that the model gave, what tells most
-    first: pictures, a classifier's labels, arrays, numbers. `metric` and `quality` are those of the first one, None
-    until the model has run.
+    of the pixels) or "full". `image` is the index of the picture. `outputs` are all that the model gave, what tells
+    most first: pictures, a classifier's labels, arrays, numbers. `metric` and `quality` are those of the first one,
+    None until the model has run.
     """
 
     scheme: str
@@ -346,6 +346,10 @@ class Runs:
         else:  # a table takes the same bytes whatever stands in it
             size = self._sizes.get(step.key) or self._sizes["lookup_table", step.bits]
         return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, outputs)
+
+    def coarse(self, image: int) -> Input:
+        """What is fed for a picture in its first stage: a quarter of its pixels where the model accepts that."""
+        return next(iter(_stages(self._feature, self.inputs[image][1]).values()))
 
     def cancel(self) -> None:
         """Stop the step that is under way, from another thread."""

@@ -60,7 +60,9 @@ class Feeds:
             self.feeds = [Feed(f"noise {index + 1}", item) for index, item in enumerate(generated_inputs(model))]
         if not self.feeds:
             found = f"; {', '.join(self.ignored[:5])} are no pictures by their names" if self.ignored else ""
-            raise InputError(f"there is nothing to run: no picture and no input was given{found}")
+            is_folder = isinstance(images, str | Path) and Path(images).is_dir()
+            missing = f"no pictures in this folder: {images}" if is_folder else "no picture and no input was given"
+            raise InputError(f"there is nothing to run: {missing}{found}")
 
     def __len__(self) -> int:
         return len(self.feeds)

@@ -103,6 +103,10 @@ class Controls(View):
         """Take in a row of a sweep."""
         self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
 
+    def show_plan(self, weights: Mapping[str, int], scheme: str) -> None:
+        """Take in the mixed plan, for its Python: the bits of each weight by key, and their scheme."""
+        self.publish("plan", {"type": "plan", "weights": dict(weights), "scheme": scheme})
+
     def progress(self, state: str, text: str, done: int = 0, total: int = 0) -> None:
         """Show how far a computation is; `state` is "running", "done", "cancelled" or "failed"."""
         self.publish("progress", {"type": "progress", "state": state, "text": text, "done": done, "total": total})

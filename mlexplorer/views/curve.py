@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mlexplorer.exploration import Row
@@ -16,17 +16,31 @@ class Curve(View):
     >>> from mlexplorer.exploration import rows
     >>> Curve(rows(model, "photo.jpg"))
 
-    Traits: `bits`, `scheme`, `image` (see `View`).
+    Traits: `bits`, `scheme`, `image` (see `View`). `on_plan` gets the bits of each layer of a mixed plan that was
+    clicked, and its scheme.
     """
 
     _esm = static("view.js", "curve.js")
     _css = static("view.css", "curve.css")
 
-    def __init__(self, rows: Iterable[Row] = (), **traits: Any) -> None:
+    def __init__(
+        self, rows: Iterable[Row] = (), *, on_plan: Callable[[dict[str, int], str], None] | None = None, **traits: Any
+    ) -> None:
         super().__init__(**traits)
+        self._on_plan = on_plan
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
         """Take in a row of a sweep."""
         self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
+
+    def show_frontier(self, choices: Iterable[Mapping[str, Any]]) -> None:
+        """Draw the choices of a frontier (see `frontier_data`): those with mixed plans can be clicked."""
+        self.publish("frontier", {"type": "frontier", "choices": list(choices)})
+
+    def handle(self, content: Mapping[str, Any]) -> None:
+        """Take the plan of the point that was clicked."""
+        if content.get("type") == "plan" and self._on_plan is not None:
+            bits = {str(node): int(depth) for node, depth in content["bits"].items()}
+            self._on_plan(bits, str(content["scheme"]))

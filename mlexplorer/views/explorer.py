@@ -17,6 +17,7 @@ from mlexplorer.errors import Cancelled, InputError, MlexplorerError
 from mlexplorer.exploration import (
     BITS,
     FEEDBACK,
+    MIXED,
     Calibrated,
     LayerProgress,
     Row,
@@ -29,10 +30,13 @@ from mlexplorer.exploration import (
 from mlexplorer.formats import load, save
 from mlexplorer.model import Model
 from mlexplorer.progress import reporting
+from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.plan import Plan, quantize
+from mlexplorer.recommendation import recommend
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike
 from mlexplorer.views.background import Background
+from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data, plan_of_bits
 from mlexplorer.views.controls import Controls, options_source
 from mlexplorer.views.curve import Curve
 from mlexplorer.views.defaults import heaviest_layer, sample_photos, sample_source
@@ -46,6 +50,9 @@ Inputs = list[tuple[str, Image.Image | NDArray[Any]]]
 
 PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
+
+_SAID = 0.1
+"""Seconds between two reports of progress where many small steps are run."""
 
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
@@ -64,9 +71,9 @@ class _AnotherIsChosen(Exception):
 class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """One screen to choose a bit depth on: what the model makes, how large it is, and where its weights go.
 
-    Traits: `bits` (1..8), `scheme` ("linear", "lookup_table" or "feedback"), `layer` (the id of a graph node, "" for
-    none) and `image` (the index of the picture). They follow the browser, and the browser follows them. The views are
-    `controls`, `graph`, `preview`, `curve` and `histogram`; each can be shown elsewhere as well.
+    Traits: `bits` (1..8), `scheme` ("linear", "lookup_table", "feedback" or "mixed"), `layer` (the id of a graph node,
+    "" for none) and `image` (the index of the picture). They follow the browser, and the browser follows them. The
+    views are `controls`, `graph`, `preview`, `curve`, `histogram` and `choosing`; each can be shown elsewhere as well.
 
     The computation runs in one background thread. Look-up tables with error feedback are computed once that scheme is
     chosen: the chosen depth first, then the others, each with a run of the network for every layer. What goes wrong
@@ -74,7 +81,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """
 
     bits = traitlets.Int(4, min=1, max=8)
-    scheme = traitlets.Enum(("linear", "lookup_table", FEEDBACK), "lookup_table")
+    scheme = traitlets.Enum(("linear", "lookup_table", FEEDBACK, MIXED), "lookup_table")
     layer = traitlets.Unicode("")
     image = traitlets.Int(0, min=0)
 
@@ -101,6 +108,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self._images = images
         self._calibrated = Calibrated(model, calibration, custom_layers)
         self._with_feedback, self._cancelled = scheme == FEEDBACK, False
+        self._mixed: Plan | None = None
         self._inputs: Inputs = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
@@ -122,9 +130,10 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         )
         self.graph = GraphView(model, layer=chosen["layer"])
         self.preview = Preview(**chosen)
-        self.curve = Curve(**chosen)
+        self.curve = Curve(on_plan=self._take, **chosen)
         self.histogram = Histogram(model, **chosen)
-        self._views = (self.controls, self.graph, self.preview, self.curve, self.histogram)
+        self.choosing = Choosing(model, on_find=self.find, on_plan=self._take, **chosen)
+        self._views = (self.controls, self.graph, self.preview, self.curve, self.histogram, self.choosing)
         self._links = tuple(self._link_views())
         screen = ipywidgets.Box(self._areas())
         screen.add_class("mlx-screen")
@@ -145,6 +154,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     @property
     def plan(self) -> Plan:
         """The plan that makes the chosen model; with error feedback, what `quantize` takes beside the calibration."""
+        if self.scheme == MIXED:
+            return self._mixed or Plan({})
         return Plan.uniform(self.model, scheme(self.scheme, self.bits))
 
     def quantized(self) -> Model:
@@ -159,6 +170,30 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         target = self._target(path)
         save(self.quantized(), target)
         return target
+
+    def find(self, target: float) -> None:
+        """Look for the smallest mixed plan that keeps `target` dB on the chosen picture, and take it; see `recommend`.
+
+        It is looked for in the background, on a quarter of the picture's pixels where the model accepts that, each
+        layer at each bit depth first; `cancel` ends it.
+        """
+        image, self._cancelled = self.image, False
+        self._background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
+
+    def take(self, plan: Plan) -> None:
+        """Choose a plan, whatever it does to each layer; raises as `Plan.apply` does where it does not fit."""
+        size = plan.predicted_size(self.model)
+        assigned = plan.assignments(self.model)
+        weights = {weight.key: kind.bits for _, weight, kind in assigned}
+        name = "linear" if any(isinstance(kind, Linear) for _, _, kind in assigned) else "lookup_table"
+        self._mixed = plan
+        self._done = {step for step in self._done if step.scheme != MIXED}
+        self._add(Row(MIXED, round(sum(weights.values()) / max(len(weights), 1)), size))
+        self.controls.show_plan(weights, name)
+        bits = bits_of_plan(self.model, plan)
+        self.choosing.show_plan(bits, name, size)
+        self.scheme = MIXED
+        self.resume()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is computed; False where `timeout` seconds were not enough."""
@@ -185,10 +220,10 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         super().close()
 
     def _link_views(self) -> Iterable[Any]:
-        for view in (self.preview, self.curve, self.histogram):
+        for view in (self.preview, self.curve, self.histogram, self.choosing):
             for trait in ("bits", "scheme", "image"):
                 yield ipywidgets.jslink((self.controls, trait), (view, trait))
-        for view in (self.graph, self.histogram):
+        for view in (self.graph, self.histogram, self.choosing):
             yield ipywidgets.jslink((self.controls, "layer"), (view, "layer"))
 
     def _areas(self) -> list[Any]:
@@ -198,6 +233,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             "preview": self.preview,
             "curve": self.curve,
             "histogram": self.histogram,
+            "choosing": self.choosing,
         }
         boxes = []
         for name, view in areas.items():
@@ -227,11 +263,12 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             if self._with_feedback:
                 self._prepare_histograms(cancelled)
                 done = self._run_feedback(image, cancelled) or done
+            self._prepare_histograms(cancelled)
             if self.error is None:
-                self.controls.progress("done", done)
+                ahead = self._run_ahead(image, cancelled)
+                self.controls.progress("done", "; ".join(filter(None, (done, ahead))))
             else:
                 self._fail(self.error)
-            self._prepare_histograms(cancelled)
         except Cancelled:
             self.controls.progress("cancelled", "Cancelled. What was computed so far stays.")
         except (MlexplorerError, OSError) as error:
@@ -266,6 +303,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         assert self._runs is not None
         if image >= len(self._inputs):
             raise InputError(f"there is no picture {image}: there are {len(self._inputs)}, counted from 0")
+        self._run_mixed(image, cancelled)
         started = time.perf_counter()
         steps = self._runs.steps(image, (self.scheme, self.bits), self._done)
         for index, step in enumerate(steps):
@@ -277,6 +315,83 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self._done.add(step)
         seconds = time.perf_counter() - started
         return f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
+
+    def _run_mixed(self, image: int, cancelled: threading.Event) -> None:
+        """The output of the mixed plan, where there is one: what was just set by hand is waited for."""
+        assert self._runs is not None
+        plan = self._mixed
+        step = Step(image, "full", MIXED, self.bits)
+        if plan is None or step in self._done:
+            return
+        self._runs.plan = plan
+        self.controls.progress("running", f"Computing {step.label}")
+        self._add(self._row(step, cancelled))
+        if plan is self._mixed:
+            self._done.add(step)
+
+    def _take(self, bits: dict[str, int], name: str) -> None:
+        try:
+            self.take(plan_of_bits(self.model, bits, name))
+        except MlexplorerError as error:
+            self.choosing.searching("failed", str(error))
+
+    def _search(self, image: int, target: float, cancelled: threading.Event) -> None:
+        """Find a mixed plan on one picture and take it."""
+
+        def report(text: str, done: int, total: int) -> None:
+            self.controls.progress("running", f"Looking for a mixed plan: {text}", done, total)
+
+        self.choosing.searching("running", "Looking: every layer at every depth …")
+        try:
+            self._prepare()
+            assert self._runs is not None
+            name, given = self._inputs[image][0], self._runs.coarse(image)
+            metric = "psnr" if any(row.metric == "PSNR" for row in self.results) else "snr"
+            found = recommend(
+                self.model,
+                [given],
+                **{metric: target},
+                custom_layers=self._calibrated.custom_layers,
+                progress=report,
+                cancelled=cancelled,
+            )
+        except Cancelled:
+            self.choosing.searching("done", "Cancelled.")
+            self.controls.progress("cancelled", "Cancelled. What was computed so far stays.")
+            return
+        except (MlexplorerError, OSError) as error:
+            self.choosing.searching("failed", str(error))
+            self._fail(error)
+            return
+        choices = frontier_data(self.model, found)
+        self.curve.show_frontier(choices)
+        self.choosing.show_frontier(choices)
+        if found.mixed is None:
+            self.choosing.searching("failed", f"No plan keeps {target:g} dB on {name}.")
+        else:
+            self.choosing.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {target:g} dB on {name}.")
+            self.take(found.mixed.plan)
+        self._compute(image, cancelled)
+
+    def _run_ahead(self, image: int, cancelled: threading.Event) -> str:
+        """What other pictures give, the chosen depth first at any time; returns what was done, in words."""
+        assert self._runs is not None
+        count, said = 0, 0.0
+        while True:
+            chosen = self.scheme, self.bits
+            steps = self._runs.steps_ahead(image, chosen, self._done)
+            for index, step in enumerate(steps):
+                if (self.scheme, self.bits) != chosen:
+                    break
+                if time.perf_counter() - said > _SAID:
+                    said = time.perf_counter()
+                    text = f"Other pictures: {self._inputs[step.image][0]}, {step.label}"
+                    self.controls.progress("running", text, count, count + len(steps) - index)
+                self._add(self._row(step, cancelled))
+                self._done.add(step)
+                count += 1
+            else:
+                return f"{count} of other pictures" if count else ""
 
     def _run_feedback(self, image: int, cancelled: threading.Event) -> str:
         """All depths with error feedback, at any time the chosen one first; returns what was done, in words."""
@@ -365,7 +480,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     def _add(self, row: Row) -> None:
         with self._lock:
             self._rows[row.image, row.key] = row
-        for view in (self.controls, self.preview, self.curve):
+        for view in (self.controls, self.preview, self.curve, self.choosing):
             view.add(row)
 
     def _save(self, name: str, scheme_name: str, bits: int) -> str:
@@ -376,6 +491,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         return f"Saved {target}, {target.stat().st_size / 1e6:.2f} MB"
 
     def _quantized(self, scheme_name: str, bits: int) -> Model:
+        if scheme_name == MIXED:
+            return self.plan.apply(self.model)
         if scheme_name != FEEDBACK:
             return quantize(self.model, scheme(scheme_name, bits))
         label = self._feedback_step(0, bits).label

@@ -23,8 +23,8 @@ _WIDGET_TRAITS = frozenset(anywidget.AnyWidget.class_trait_names(sync=True)) | {
 class View(anywidget.AnyWidget):
     """A view of a model at a chosen bit depth.
 
-    Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "lookup_table" or
-    "feedback"), `layer` (the id of a graph node, "" for none), `image` (the index of the picture).
+    Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "lookup_table",
+    "feedback" or "mixed"), `layer` (the id of a graph node, "" for none), `image` (the index of the picture).
 
     Everything else reaches the page as custom messages with buffers, each kept under its key. The page says "ready"
     when it shows the view for the first time, and again after it was reloaded, with the serial numbers of what it
@@ -33,7 +33,7 @@ class View(anywidget.AnyWidget):
     """
 
     bits = traitlets.Int(4, min=1, max=8).tag(sync=True)
-    scheme = traitlets.Enum(("linear", "lookup_table", "feedback"), "lookup_table").tag(sync=True)
+    scheme = traitlets.Enum(("linear", "lookup_table", "feedback", "mixed"), "lookup_table").tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     image = traitlets.Int(0, min=0).tag(sync=True)
 

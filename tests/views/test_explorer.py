@@ -44,9 +44,11 @@ def test_everything_is_computed_in_the_background(explorers: Any) -> None:
     explorer = explorers(painter(), [photo(), photo(seed=2)])
     assert explorer.wait(SECONDS)
     assert {row.stage for row in explorer.results} == {"full"}
-    assert len(explorer.results) == 17
+    assert len([row for row in explorer.results if row.image == 0]) == 17
+    ahead = [row.key for row in explorer.results if row.image == 1]
+    assert ahead == [("original", 32), ("lookup_table", 4)], "of other pictures what is looked at first"
     pictures = [content for content in Page(explorer.preview).say(type="ready") if content["type"] == "row"]
-    assert len(pictures) == 17
+    assert len(pictures) == 19
     assert any(content["type"] == "weight" for content in Page(explorer.histogram).say(type="ready"))
     assert progress(explorer)["state"] == "done"
     explorer.image = 1

@@ -1,15 +1,16 @@
 // Bits, scheme, what they cost and give, progress, a line of Python, Save.
 
 const CLASSES = { linear: "Linear", lookup_table: "LookupTable", [FEEDBACK]: "LookupTable" };
-const SHORT = { linear: "linear", lookup_table: "lut", [FEEDBACK]: "lut-feedback" };
+const SHORT = { linear: "linear", lookup_table: "lut", [FEEDBACK]: "lut-feedback", [MIXED]: "mixed" };
+const UNIFORM = { [MIXED]: "lookup_table" };
 
 function bitsSlider(id, choose) {
   const range = html("input", {
     id, type: "range", min: 1, max: 8, step: 1, list: `${id}-ticks`,
-    oninput: () => choose({ bits: range.valueAsNumber }),
+    oninput: () => choose(range.valueAsNumber),
   });
   const ticks = BITS.map((bits) => {
-    const tick = html("span", { "aria-hidden": "true", onclick: () => choose({ bits }) }, String(bits));
+    const tick = html("span", { "aria-hidden": "true", onclick: () => choose(bits) }, String(bits));
     return tick;
   });
   const element = html(
@@ -23,13 +24,14 @@ function bitsSlider(id, choose) {
 function schemeSwitch(choose) {
   const name = uniqueId("scheme");
   const radios = {};
-  const labels = { linear: "Linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback" };
+  const labels = { linear: "Linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", [MIXED]: "Mixed" };
   const titles = {
     linear: "Evenly spaced levels, one scale and offset per output channel",
     lookup_table: "A look-up table per weight, its levels found by k-means",
     [FEEDBACK]: "A look-up table with which each layer makes up for what the layers before it lost: better outputs at the same size",
+    [MIXED]: "Bits of its own for each layer, as they stand under Choose",
   };
-  const options = SCHEMES.map((scheme) => {
+  const options = [...SCHEMES, MIXED].map((scheme) => {
     radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme }) });
     return html("label", { class: scheme, title: titles[scheme] }, radios[scheme], html("span", {}, labels[scheme]));
   });
@@ -49,7 +51,16 @@ function statistic(caption, className) {
   return { element: html("div", { class: `statistic ${className}` }, label, html("span", {}, value, unit)), value, unit, label };
 }
 
-function pythonLine(scheme, bits, options, file) {
+// What makes the mixed plan of these bits by layer: each depth with the weights that have it.
+function planLines(plan) {
+  const depths = new Map();
+  for (const [key, bits] of Object.entries(plan.weights)) depths.set(bits, [...(depths.get(bits) ?? []), key]);
+  const groups = [...depths].sort(([a], [b]) => a - b).map(([bits, keys]) => `${bits}: ${JSON.stringify(keys)}`);
+  return `plan = mle.Plan({key: mle.${CLASSES[plan.scheme]}(bits=bits) for bits, keys in {${groups.join(", ")}}.items() for key in keys})`;
+}
+
+function pythonLine(scheme, bits, options, file, plan) {
+  if (scheme === MIXED) return plan ? `${planLines(plan)}\nmle.save(mle.quantize(model, plan), ${JSON.stringify(file)})` : "";
   const calibrated = scheme === FEEDBACK ? `, ${options}` : "";
   return `mle.save(mle.quantize(model, mle.${CLASSES[scheme]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
 }
@@ -73,7 +84,7 @@ function pythonBlock() {
 
 function mount({ model, root, data, choose }) {
   const id = uniqueId("bits");
-  const slider = bitsSlider(id, choose);
+  const slider = bitsSlider(id, (bits) => choose({ bits, scheme: UNIFORM[model.get("scheme")] ?? model.get("scheme") }));
   const toggle = schemeSwitch(choose);
   const size = statistic("File size", "size");
   const ratio = statistic("Smaller", "ratio");
@@ -127,7 +138,9 @@ function mount({ model, root, data, choose }) {
     slider.range.value = bits;
     slider.range.style.setProperty("--mlx-filled", `${((bits - 1) / 7) * 100}%`);
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
-    for (const name of SCHEMES) toggle.radios[name].checked = name === scheme;
+    for (const name of [...SCHEMES, MIXED]) toggle.radios[name].checked = name === scheme;
+    toggle.radios[MIXED].parentElement.hidden = scheme !== MIXED && !data.results.made(MIXED, bits);
+    slider.element.classList.toggle("idle", scheme === MIXED);
     const times = bytes && original ? original / bytes : null;
     size.value.textContent = bytes ? megabytes(bytes) : "–";
     size.unit.textContent = bytes ? " MB" : "";
@@ -154,14 +167,15 @@ function mount({ model, root, data, choose }) {
     title.textContent = names.title;
     about.textContent = names.about;
     saving.hidden = !names.saves;
-    if (!edited) file.value = `${names.stem}-${bits}bit-${SHORT[scheme]}${names.suffix}`;
+    const depth = scheme === MIXED ? "" : `${bits}bit-`;
+    if (!edited) file.value = `${names.stem}-${depth}${SHORT[scheme]}${names.suffix}`;
     save.textContent = `Save ${depthName(scheme, bits)}`;
     const dataless = names.calibration.startsWith('calibration="noise"');
     toggle.tell(FEEDBACK, dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it");
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
     save.title = made ? "" : "It can be saved as soon as it is computed";
-    code.textContent = pythonLine(scheme, bits, names.calibration, file.value);
+    code.textContent = pythonLine(scheme, bits, names.calibration, file.value, data.plan);
   }
 
   function paintReport() {
@@ -201,10 +215,11 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("controls", {
-  initial: () => ({ results: new Results(), names: null, progress: null, notice: "", saved: null }),
+  initial: () => ({ results: new Results(), names: null, plan: null, progress: null, notice: "", saved: null }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
     else if (content.type === "model") data.names = content;
+    else if (content.type === "plan") data.plan = content;
     else if (content.type === "progress") data.progress = content;
     else if (content.type === "notice") data.notice = content.text;
     else if (content.type === "saved") data.saved = content;

@@ -8,6 +8,7 @@ const MARKS = {
   linear: () => svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
   lookup_table: () => svg("circle", { class: "dot", r: 4.5 }),
   [FEEDBACK]: () => svg("path", { class: "dot", d: "M0-6 6 0 0 6-6 0Z" }),
+  [MIXED]: () => svg("path", { class: "dot", d: "M0-7 6.5 5-6.5 5Z" }),
 };
 
 // Round numbers within a range, about `count` of them.
@@ -56,7 +57,12 @@ function mount({ model, root, data, choose }) {
     const distance = ({ x, y }) => Math.hypot(event.clientX - box.left - x, event.clientY - box.top - y);
     const nearest = places.reduce((best, place) => (distance(place) < distance(best) ? place : best), { x: Infinity, y: 0 });
     if (distance(nearest) > REACH) return;
-    choose({ scheme: nearest.scheme, bits: nearest.bits });
+    if (nearest.plan) {
+      choose({ scheme: MIXED });
+      model.send({ type: "plan", bits: nearest.plan, scheme: "lookup_table" });
+      return;
+    }
+    choose({ scheme: nearest.scheme, ...(nearest.scheme === MIXED ? {} : { bits: nearest.bits }) });
     points.get(keyOf(nearest.scheme, nearest.bits)).focus({ preventScroll: true });
   });
 
@@ -64,7 +70,7 @@ function mount({ model, root, data, choose }) {
     const { results } = data;
     const image = model.get("image");
     const sizes = [...results.sizes.values()].map((bytes) => bytes / 1e6);
-    const known = SCHEMES.flatMap((scheme) => BITS.map((bits) => results.quality(image, scheme, bits)?.value))
+    const known = [...SCHEMES, MIXED].flatMap((scheme) => BITS.map((bits) => results.quality(image, scheme, bits)?.value))
       .filter((value) => Number.isFinite(value));
     const low = Math.min(...sizes) / 1.15;
     const high = Math.max(...sizes) * 1.2;
@@ -110,7 +116,8 @@ function mount({ model, root, data, choose }) {
 
   function series(scale, scheme) {
     const image = model.get("image");
-    const known = BITS.map((bits) => ({ bits, bytes: data.results.size(scheme, bits), quality: data.results.quality(image, scheme, bits) }))
+    const depths = scheme === MIXED ? [model.get("bits")] : BITS;
+    const known = depths.map((bits) => ({ bits, bytes: data.results.size(scheme, bits), quality: data.results.quality(image, scheme, bits) }))
       .filter(({ bytes, quality }) => bytes && quality)
       .map((point) => ({ ...point, x: scale.x(point.bytes), y: scale.y(point.quality.value) }));
     const line = svg("polyline", { class: "line", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
@@ -127,13 +134,26 @@ function mount({ model, root, data, choose }) {
         "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})` },
         svg("title", {}, words), svg("circle", { class: "ring", r: 8.5 }),
         MARKS[scheme](),
-        crowned({ bits, y }) ? null : svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, String(bits)),
+        crowned({ bits, y }) ? null : svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, scheme === MIXED ? "mixed" : String(bits)),
       );
       points.set(keyOf(scheme, bits), mark);
       return mark;
     });
     places.push(...known.map(({ bits, x, y }) => ({ scheme, bits, x, y })));
     return svg("g", { class: scheme }, line, ...marks);
+  }
+
+  // The mixed plans that no other one beats, to be taken by a click.
+  function frontier(scale) {
+    const known = data.frontier.map((choice) => ({ ...choice, x: scale.x(choice.nbytes), y: scale.y(choice.quality) }));
+    const line = svg("polyline", { class: "line frontier", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
+    const mixed = known.filter(({ label }) => label === "mixed");
+    places.push(...mixed.map(({ x, y, bits }) => ({ x, y, plan: bits })));
+    const marks = mixed.map(({ x, y, nbytes, quality }) => svg(
+      "g", { class: "point coarse", transform: `translate(${x} ${y}) scale(0.7)` },
+      svg("title", {}, `mixed plan: ${megabytes(nbytes)} MB, ${decibels(quality)}`), MARKS[MIXED](),
+    ));
+    return svg("g", { class: MIXED, "aria-hidden": "true" }, line, ...marks);
   }
 
   function draw() {
@@ -146,7 +166,7 @@ function mount({ model, root, data, choose }) {
     chart.setAttribute("width", width);
     const scale = scales();
     const held = chart.contains(document.activeElement);
-    chart.replaceChildren(...axes(scale), ...SCHEMES.map((scheme) => series(scale, scheme)));
+    chart.replaceChildren(...axes(scale), frontier(scale), ...[...SCHEMES, MIXED].map((scheme) => series(scale, scheme)));
     empty.hidden = points.size > 0;
     mark();
     if (held) points.get(keyOf(model.get("scheme"), model.get("bits")))?.focus();
@@ -180,9 +200,10 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("curve", {
-  initial: () => ({ results: new Results() }),
+  initial: () => ({ results: new Results(), frontier: [] }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
+    else if (content.type === "frontier") data.frontier = content.choices;
   },
   mount,
 });

@@ -2,14 +2,18 @@
 
 const BITS = [1, 2, 3, 4, 5, 6, 7, 8];
 const FEEDBACK = "feedback";
+const MIXED = "mixed";
 const SCHEMES = ["linear", "lookup_table", FEEDBACK];
-const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", original: "original" };
+const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", [MIXED]: "mixed plan", original: "original" };
 const DEFAULT_BITS = 4;
 
-const keyOf = (scheme, bits) => (scheme === "original" ? scheme : `${scheme}-${bits}`);
+// There is one original and one mixed plan, whatever the slider says.
+const keyOf = (scheme, bits) => (scheme === "original" || scheme === MIXED ? scheme : `${scheme}-${bits}`);
 
-const depthName = (scheme, bits) =>
-  scheme === "original" ? `${bits}-bit original` : `${bits} bit ${SCHEME_NAMES[scheme]}`;
+function depthName(scheme, bits) {
+  if (scheme === MIXED) return SCHEME_NAMES[scheme];
+  return scheme === "original" ? `${bits}-bit original` : `${bits} bit ${SCHEME_NAMES[scheme]}`;
+}
 
 function megabytes(bytes) {
   const size = bytes / 1e6;
@@ -54,7 +58,11 @@ class Results {
     const key = keyOf(row.scheme, row.bits);
     this.sizes.set(key, row.nbytes);
     if (row.scheme === "original") this.original = row;
-    if (row.stage === "size") return;
+    if (row.stage === "size") {
+      // another mixed plan takes the place of the one before
+      if (row.scheme === MIXED) for (const qualities of this.qualities.values()) qualities.delete(key);
+      return;
+    }
     this.metric = row.metric || this.metric;
     if (!this.qualities.has(row.image)) this.qualities.set(row.image, new Map());
     const qualities = this.qualities.get(row.image);
@@ -69,7 +77,7 @@ class Results {
 
   // Whether there is such a model: those with error feedback take their time, and are made when they are asked for.
   made(scheme, bits) {
-    return scheme !== FEEDBACK || this.sizes.has(keyOf(scheme, bits));
+    return (scheme !== FEEDBACK && scheme !== MIXED) || this.sizes.has(keyOf(scheme, bits));
   }
 
   quality(image, scheme, bits) {
@@ -132,8 +140,9 @@ function arrowKeys(group, step) {
   });
 }
 
-// The choice that an arrow key leads to, from a scheme and bits.
+// The choice that an arrow key leads to, from a scheme and bits. A mixed plan has no bits of its own.
 function neighbour(key, scheme, bits) {
+  if (scheme === MIXED) return neighbour(key, "lookup_table", bits) && { scheme: "lookup_table", bits };
   switch (key) {
     case "ArrowLeft":
       return { bits: Math.max(1, bits - 1) };
