@@ -366,8 +366,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         choices = frontier_data(self.model, found)
         self.curve.show_frontier(choices)
         self.choosing.show_frontier(choices)
-        if found.mixed is None:
-            self.choosing.searching("failed", f"No plan keeps {target:g} dB on {name}.")
+        if found.mixed is None or not found.mixed.plan.schemes:
+            self.choosing.searching("failed", f"Only the original keeps {target:g} dB on {name}.")
         else:
             self.choosing.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {target:g} dB on {name}.")
             self.take(found.mixed.plan)

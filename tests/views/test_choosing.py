@@ -1,0 +1,104 @@
+"""Targets and plans: what the page is told, and what its answers do to the explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import mlexplorer as mle
+from mlexplorer.views.choosing import AS_IT_IS, Choosing, bits_of_plan, frontier_data, layers_data, plan_of_bits
+from mlexplorer.views.explorer import Explorer
+from tests.painter import deep_painter, photo
+from tests.views.page import Page
+
+SECONDS = 120
+
+
+@pytest.fixture
+def explorer() -> Iterator[Explorer]:
+    explorer = Explorer(deep_painter(), photo())
+    assert explorer.wait(SECONDS)
+    yield explorer
+    explorer.close()
+
+
+def last(view: Choosing, kind: str) -> dict[str, object]:
+    return [content for content, _ in view.recorded() if content["type"] == kind][-1]
+
+
+def test_bits_by_layer_and_plans_are_two_ways_to_say_the_same() -> None:
+    model = deep_painter()
+    layers = [layer["id"] for layer in layers_data(model)]
+    assert layers == list(dict.fromkeys(n.id for n, _, _ in mle.Plan.uniform(model, mle.Linear(4)).assignments(model)))
+    bits = {layer: (index % 8) + 1 for index, layer in enumerate(layers)} | {layers[-1]: AS_IT_IS}
+    plan = plan_of_bits(model, bits, "linear")
+    assert bits_of_plan(model, plan) == bits
+    assert {type(scheme) for scheme in plan.schemes.values()} == {mle.Linear}
+    assert not any(key.startswith(f"{layers[-1]}:") for key in plan.schemes)
+    assert bits_of_plan(model, mle.Plan({})) == dict.fromkeys(layers, AS_IT_IS)
+
+
+def test_a_plan_of_the_page_is_run_saved_and_said_in_python(explorer: Explorer, tmp_path: object) -> None:
+    model = explorer.model
+    layers = [layer["id"] for layer in layers_data(model)]
+    bits = dict.fromkeys(layers, 2) | {layers[0]: 7, layers[1]: AS_IT_IS}
+    Page(explorer.choosing).say(type="plan", bits=bits, scheme="lookup_table")
+    assert explorer.wait(SECONDS)
+    assert explorer.scheme == "mixed"
+    assert explorer.plan == plan_of_bits(model, bits)
+    (row,) = [row for row in explorer.results if row.scheme == "mixed" and row.stage == "full"]
+    made = explorer.plan.apply(model)
+    assert row.nbytes == made.size == explorer.quantized().size
+    assert row.quality == pytest.approx(mle.compare(model, made, photo(), progress=False).psnr, abs=1e-6)
+    assert last(explorer.choosing, "plan") | {"serial": 0} == {
+        "type": "plan",
+        "bits": bits,
+        "scheme": "lookup_table",
+        "nbytes": made.size,
+        "serial": 0,
+    }
+    said = [content for content, _ in explorer.controls.recorded() if content["type"] == "plan"][-1]
+    assert said["weights"] == {key: scheme.bits for key, scheme in explorer.plan.schemes.items()}
+
+
+def test_another_plan_takes_the_place_of_the_one_before(explorer: Explorer) -> None:
+    for bits in (3, 5):
+        explorer.take(mle.Plan.uniform(explorer.model, mle.LookupTable(bits)))
+        assert explorer.wait(SECONDS)
+        known = {row.key: row for row in explorer.results if row.stage == "full"}
+        mixed = next(row for row in known.values() if row.scheme == "mixed")
+        assert mixed.quality == known["lookup_table", bits].quality
+        assert mixed.nbytes == known["lookup_table", bits].nbytes
+
+
+def test_what_is_found_keeps_the_target_and_its_frontier_can_be_taken(explorer: Explorer) -> None:
+    Page(explorer.choosing).say(type="find", target=25.0)
+    assert explorer.wait(SECONDS)
+    assert last(explorer.choosing, "search")["state"] == "done"
+    assert explorer.scheme == "mixed"
+    uniform = min(r.nbytes for r in explorer.results if r.scheme == "lookup_table" and r.quality and r.quality >= 25)
+    mixed = next(row for row in explorer.results if row.scheme == "mixed" and row.stage == "full")
+    assert mixed.nbytes <= uniform
+    choices = last(explorer.choosing, "frontier")["choices"]
+    assert isinstance(choices, list)
+    assert [choice["nbytes"] for choice in choices] == sorted(choice["nbytes"] for choice in choices)
+    Page(explorer.curve).say(type="plan", bits=choices[0]["bits"], scheme="lookup_table")
+    assert explorer.wait(SECONDS)
+    assert explorer.plan == plan_of_bits(explorer.model, choices[0]["bits"])
+
+
+def test_a_target_that_nothing_keeps_is_said(explorer: Explorer) -> None:
+    explorer.find(500.0)
+    assert explorer.wait(SECONDS)
+    said = last(explorer.choosing, "search")
+    assert (said["state"], said["text"]) == ("failed", "Only the original keeps 500 dB on image 1.")
+    assert explorer.scheme == "lookup_table"
+
+
+def test_a_frontier_is_plain_data() -> None:
+    model = deep_painter()
+    found = mle.recommend(model, [photo()], psnr=20, bits=(2, 8), progress=False)
+    data = frontier_data(model, found)
+    assert [entry["nbytes"] for entry in data] == [choice.nbytes for choice in found.frontier]
+    assert all(plan_of_bits(model, e["bits"]) == c.plan for e, c in zip(data, found.frontier, strict=True))
