@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mlexplorer.converters.custom import CustomLayers, require_known
@@ -136,6 +137,7 @@ class _Conversion:
         if layer.model is not None:
             return tuple(self._walk(layer.model, _for_inputs(layer.model, arguments, keywords), f"{name}/"))
         converter = CONVERTERS[layer.class_name]
+        arguments, keywords = self._with_masks(arguments, keywords)
         context = Context(
             self._interface.network,
             self._layouts,
@@ -163,6 +165,28 @@ class _Conversion:
 
     def _call(self, context: Context, layer: KerasLayer, name: str, arguments: Sequence[Any]) -> tuple[Value, ...]:
         return self._convert(layer, name, arguments, {}, 1)
+
+    def _with_masks(
+        self, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], dict[str, Any]]:
+        """The call with the masks that it is given as those of its tensors.
+
+        Keras 3 records masks as arguments; it leaves those of the tensors out where more than one argument has tensors.
+        """
+        keywords = dict(keywords)
+        mask = keywords.pop("mask", None)
+        masks = iter(mask if isinstance(mask, list) else [mask])
+
+        def masked(item: Any) -> Any:
+            if isinstance(item, Value):
+                given = next(masks, None)
+                return replace(item, mask=partial(self._layouts.plain, given) if isinstance(given, Value) else None)
+            return [masked(inner) for inner in item] if isinstance(item, list) else item
+
+        several = sum(bool(tensors(item)) for item in [*arguments, *keywords.values()]) > 1
+        if mask is not None or (several and self._model.keras_version.startswith("3.")):
+            arguments = [masked(item) for item in arguments]
+        return arguments, keywords
 
     # Layers that become custom layers
 

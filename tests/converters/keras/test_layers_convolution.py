@@ -70,7 +70,7 @@ def test_transposed_convolution(layer: Any, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_sizes_of_transposed_convolutions_are_those_of_tensorflow(padding: str, kernel: int, stride: int) -> None:
-    """Against the definition, the gradient of a convolution with SAME or VALID padding: y[s i + j - start] += x[i] w[j]."""
+    """Against the definition, the gradient of a convolution: y[s i + j - start] += x[i] w[j]."""
     import numpy as np
 
     import mlexplorer as mle

@@ -172,7 +172,7 @@ def combine(c: Context, type: str, items: Sequence[Operand]) -> Value:
 def binary(c: Context, type: str, left: Operand, right: Operand) -> Value:
     """Two operands with broadcasting; numbers become parameters of a layer."""
     if isinstance(left, Value) and isinstance(right, Value):
-        return _broadcast(c, f"{type}Broadcastable", left, right)
+        return _broadcast(c, f"{type}Broadcastable" if type in _WITH_NUMBER else type, left, right)
     if isinstance(left, Value) and not isinstance(right, Value):
         return _WITH_NUMBER[type](c, left, right)
     if isinstance(right, Value) and not isinstance(left, Value):

@@ -124,13 +124,14 @@ def group_normalization(c: Context) -> Value:
     arrays = iter(c.weights(center + scale))
     gamma = next(arrays).reshape(-1) if scale else np.ones(size, np.float32)
     beta = next(arrays).reshape(-1) if center else np.zeros(size, np.float32)
-    first = [axis, *(other for other in range(1, x.rank) if other != axis)]
+    first = [0, axis, *(other for other in range(1, x.rank) if other != axis)]
     if axis == x.rank - 1 and x.rank > 2:
-        x = c.planes(x)
-        shape, blob = [x.shape[0], size, *[1] * (x.rank == 3), *x.shape[1:-1]], x.blob
+        moved = c.planes(x)
+        shape = [x.shape[0], size, *[1] * (x.rank == 3), *x.shape[1:-1]]
     else:
-        moved = c.as_plain(x) if axis == 1 else c.transpose(x, [0, *first], "moved")
-        shape, blob = list(moved.shape), moved.blob
+        moved = c.as_plain(x) if axis == 1 else c.transpose(x, first, "moved")
+        shape = list(moved.shape)
+    blob = moved.blob
     blob = c.add("reshapeStatic", blob, part="groups", targetShape=[shape[0], groups, prod(shape[1:]) // groups, 1])
     blob = c.add(
         "batchnorm",
@@ -147,9 +148,8 @@ def group_normalization(c: Context) -> Value:
     blob = c.add("reshapeStatic", blob, part="channels", targetShape=image)
     blob = c.add("scale", blob, **_scale_and_bias(gamma, beta))
     blob = c.add("reshapeStatic", blob, part="planes", targetShape=shape)
-    if x.planes or axis == 1:
-        return x.with_blob(blob) if x.planes else Value(blob, x.shape)
-    return c.transpose(Value(blob, tuple(shape)), np.argsort([0, *first]).tolist(), "back")
+    result = moved.with_blob(blob)
+    return result if moved.planes or axis == 1 else c.transpose(result, np.argsort(first).tolist(), "back")
 
 
 @converts("Rescaling", keeps_mask=True)

@@ -138,6 +138,55 @@ for _names, _type, _fields in (
     function(*_names)(_by_layer(_type, **_fields))
 
 
+def _comparison(type: str) -> Function:
+    def convert(c: Context) -> Value:
+        left, right = operands(c)[:2]
+        if isinstance(left, Value) and not isinstance(right, Value):
+            return c.map(left, type, alpha=right)
+        return binary(c, type, left, right)
+
+    convert.__doc__ = f"1 where {type} holds, else 0; of two tensors, or of a tensor and a number."
+    return convert
+
+
+for _type, _names in {
+    "equal": ("Equal", "math.equal"),
+    "notEqual": ("NotEqual", "math.not_equal"),
+    "lessThan": ("Less", "math.less"),
+    "lessEqual": ("LessEqual", "math.less_equal"),
+    "greaterThan": ("Greater", "math.greater"),
+    "greaterEqual": ("GreaterEqual", "math.greater_equal"),
+    "logicalAnd": ("LogicalAnd", "math.logical_and"),
+    "logicalOr": ("LogicalOr", "math.logical_or"),
+}.items():
+    function(*_names)(_comparison(_type))
+
+
+@function("ZerosLike", "zeros_like", "OnesLike", "ones_like")
+def filled_like(c: Context) -> Value:
+    """Zeros, or ones, in the shape of a tensor."""
+    ones = "ones" in str(c.layer.config.get("function", c.layer.class_name)).lower()
+    return c.map(c.input, "fillLike", value=float(ones))
+
+
+@function("LogicalNot", "math.logical_not")
+def logical_not(c: Context) -> Value:
+    """1 where an element is 0, else 0."""
+    return c.map(c.input, "logicalNot")
+
+
+@function("Where", "where")
+def where(c: Context) -> Value:
+    """Elements of the second tensor where the first is true, else of the third."""
+    condition, first, second = (
+        item if isinstance(item, Value) else Value(c.constant(item, f"constant_{number}"), (1,))
+        for number, item in enumerate(operands(c))
+    )
+    shape = np.broadcast_shapes(condition.shape, first.shape, second.shape)
+    blobs = [c.plain(value) for value in (condition, first, second)]
+    return Value(c.add("whereBroadcastable", *blobs), shape)
+
+
 @function("Log", "math.log")
 def logarithm(c: Context) -> Value:
     """log(x): Core ML adds at least a tiny number to x."""
@@ -247,8 +296,8 @@ def _reduction(type: str) -> Function:
 for _type, _names in {
     "reduceMean": ("Mean", "math.reduce_mean"),
     "reduceSum": ("Sum", "math.reduce_sum"),
-    "reduceMax": ("Max", "Amax", "math.reduce_max"),
-    "reduceMin": ("Min", "Amin", "math.reduce_min"),
+    "reduceMax": ("Max", "Amax", "Any", "math.reduce_max", "math.reduce_any"),
+    "reduceMin": ("Min", "Amin", "All", "math.reduce_min", "math.reduce_all"),
     "reduceProd": ("Prod", "math.reduce_prod"),
     "reduceLogSumExp": ("Logsumexp", "math.reduce_logsumexp"),
 }.items():

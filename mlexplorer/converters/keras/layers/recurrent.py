@@ -145,8 +145,6 @@ def _recur(c: Context, layer: KerasLayer, cells: Sequence[KerasLayer], inputs: S
         c.refuse("it is stateful; Core ML starts every prediction anew: hand the states in with initial_state")
     if config.get("time_major", False):
         c.refuse("it is time_major; the batch must come first")
-    if config.get("zero_output_for_mask", False) and inputs[0].mask is not None:
-        c.refuse("it has zero_output_for_mask and a mask")
     x, *states = inputs
     counts = [_STATES[_kind(c, cell)] for cell in cells]
     if len(states) not in (0, sum(counts)):
@@ -159,19 +157,20 @@ def _recur(c: Context, layer: KerasLayer, cells: Sequence[KerasLayer], inputs: S
     for number, (cell, count) in enumerate(zip(cells, counts, strict=True)):
         here = c if number == len(cells) - 1 else c.within(f"cell_{number}")
         first, states = states[:count], states[count:]
-        run = _run(here, _read_cell(here, cell), every, first, backwards and number == 0)
+        zeroed = bool(config.get("zero_output_for_mask", False)) and number == len(cells) - 1
+        run = _run(here, _read_cell(here, cell), every, first, backwards and number == 0, zeroed)
         every = replace(run.every, mask=x.mask)
         ends += run.states
     assert run is not None
     return replace(run, states=ends)
 
 
-def _run(c: Context, cell: _Cell, x: Value, states: Sequence[Value], backwards: bool) -> _Run:
+def _run(c: Context, cell: _Cell, x: Value, states: Sequence[Value], backwards: bool, zeroed: bool) -> _Run:
     if x.shape[-1] != cell.kernel.shape[0]:
         raise ValueError(f"the input has {x.shape[-1]} features, its kernel takes {cell.kernel.shape[0]}")
     if x.mask is None and _is_native(c, cell):
         return _native(c, cell, x, states, backwards)
-    return _written_out(c, cell, x, states, backwards)
+    return _written_out(c, cell, x, states, backwards, zeroed)
 
 
 # Cells
@@ -377,8 +376,11 @@ def _lstm_params(cell: _Cell, whole: bool) -> dict[str, Any]:
 Step = Callable[[Context, str, Sequence[str]], list[str]]
 
 
-def _written_out(c: Context, cell: _Cell, x: Value, states: Sequence[Value], backwards: bool) -> _Run:
-    """Each step as layers of its own, on blobs [N, 1, units]."""
+def _written_out(c: Context, cell: _Cell, x: Value, states: Sequence[Value], backwards: bool, zeroed: bool) -> _Run:
+    """Each step as layers of its own, on blobs [N, 1, units].
+
+    At masked steps states stay, and the output is the one before, or with `zeroed` zero.
+    """
     batch, steps, _ = x.shape
     if steps > _MOST_STEPS:
         c.refuse(f"{steps} steps would be written out one by one; {_MOST_STEPS} are the most")
@@ -401,13 +403,14 @@ def _written_out(c: Context, cell: _Cell, x: Value, states: Sequence[Value], bac
         after = step(here, moments[place], current)
         output = after[0]
         if masks:
-            before = outputs[-1] if outputs else zero
+            before = zero if zeroed or not outputs else outputs[-1]
             output = _chosen(here.within("output"), masks[place], output, before)
-            kept = [
-                _chosen(here.within(f"state_{number}"), masks[place], new, old)
-                for number, (new, old) in enumerate(zip(after, current, strict=True))
-            ]
-            after = [output, *kept[1:]] if not states else kept
+            shared = not (states or zeroed)  # the first state is the output before
+            kept = [output] if shared else []
+            for number, (new, old) in enumerate(zip(after, current, strict=True)):
+                if number or not shared:
+                    kept.append(_chosen(here.within(f"state_{number}"), masks[place], new, old))
+            after = kept
         current = after
         outputs.append(output)
     every = c.add("concatND", *outputs, part="outputs", axis=1) if steps > 1 else outputs[0]

@@ -1,0 +1,78 @@
+"""Attention layers against Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mlexplorer as mle
+from tests.converters.keras.comparing import check, keras, random_input
+
+L = keras.layers
+
+
+def attended(layer: Any, count: int, **arguments: Any) -> Any:
+    inputs = [keras.Input((5, 6)), keras.Input((7, 6)), keras.Input((7, 6))][:count]
+    return keras.Model(inputs, layer(inputs, **arguments))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: L.Attention(),
+        lambda: L.Attention(use_scale=True),
+        lambda: L.Attention(score_mode="concat", use_scale=True),
+        lambda: L.AdditiveAttention(),
+        lambda: L.AdditiveAttention(use_scale=False),
+    ],
+)
+def test_attention(layer: Any, count: int) -> None:
+    check(attended(layer(), count))
+    check(attended(layer(), count, use_causal_mask=True))
+    check(attended(layer(), count, return_attention_scores=True))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_heads": 2, "key_dim": 3},
+        {"num_heads": 3, "key_dim": 4, "value_dim": 5, "use_bias": False},
+        {"num_heads": 2, "key_dim": 3, "output_shape": 9},
+    ],
+)
+def test_multi_head_attention(arguments: dict[str, Any]) -> None:
+    query, value, key = keras.Input((5, 6)), keras.Input((7, 4)), keras.Input((7, 3))
+    layer = L.MultiHeadAttention(**arguments)
+    check(keras.Model([query, value], layer(query, value)))
+    check(keras.Model([query, value, key], L.MultiHeadAttention(**arguments)(query, value, key=key)))
+    layer = L.MultiHeadAttention(**arguments)
+    check(keras.Model([query, value], layer(query, value, return_attention_scores=True)))
+    check(keras.Model(query, L.MultiHeadAttention(**arguments)(query, query, use_causal_mask=True)))
+
+
+def test_attention_mask() -> None:
+    query, mask = keras.Input((5, 6)), keras.Input((5, 5))
+    kept = np.tril(np.ones((1, 5, 5), np.float32))
+    kept[0, 3, 1] = 0
+    model = keras.Model([query, mask], L.MultiHeadAttention(2, 3)(query, query, attention_mask=mask))
+    check(model, [random_input((1, 5, 6)), kept])
+
+
+def test_transformer_block() -> None:
+    tokens = keras.Input((9,))
+    x = L.Embedding(20, 8)(tokens)
+    x = L.LayerNormalization()(x + L.MultiHeadAttention(2, 4)(x, x))
+    x = L.LayerNormalization()(x + L.Dense(8)(L.Dense(16, activation="gelu")(x)))
+    model = keras.Model(tokens, L.Dense(3)(L.GlobalAveragePooling1D()(x)))
+    check(model, [np.random.default_rng(2).integers(0, 20, (1, 9)).astype(np.float32)])
+
+
+def test_masked_values_are_refused() -> None:
+    tokens = keras.Input((9,))
+    x = L.Embedding(20, 8, mask_zero=True)(tokens)
+    for layer in (L.MultiHeadAttention(2, 4, name="heads")(x, x), L.Attention(name="heads")([x, x])):
+        with pytest.raises(mle.errors.UnsupportedError, match=r"'heads'.*mask"):
+            mle.convert(keras.Model(tokens, layer))
