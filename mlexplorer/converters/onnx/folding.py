@@ -107,10 +107,14 @@ def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list
 
 
 def evaluate(proto: onnx.NodeProto, feeds: Mapping[str, Array], opsets: Mapping[str, int]) -> list[Array]:
-    """The outputs of one node for these inputs, by onnxruntime, whose exceptions it raises."""
+    """The named outputs of one node for these inputs, by onnxruntime, whose exceptions it raises."""
+    named = onnx.NodeProto()
+    named.CopyFrom(proto)
+    for index, name in enumerate(proto.output):
+        named.output[index] = name or f"unnamed {index}"  # onnxruntime's Split crashes where the first is omitted
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in feeds.items()}
     graph = helper.make_graph(
-        [proto],
+        [named],
         "constant",
         [
             helper.make_tensor_value_info(name, _element_type(array.dtype), array.shape)

@@ -133,7 +133,7 @@ def _diagnosis(data: bytes) -> str:
             return f"is truncated: it has {len(data):,} bytes and should have at least {end:,}; get it again"
         return "is an ONNX model that does not follow the format; get or export it again"
     answer = diagnose(data)
-    if "Core ML model" in answer and not fields:
+    if "Core ML model" in answer:
         return "is not an ONNX model; check where it comes from"
     return answer
 

@@ -24,8 +24,8 @@ from mlexplorer.errors import InputError, MlexplorerError, ModelError, Unsupport
 Environment = dict[str, Value]
 _DEEPEST = 32
 """Functions within functions, and conditions within conditions."""
-_MOST_NODES = 1 << 18
-"""With those of functions, which can call each other: a few lines of them may stand for any number."""
+_MOST_WRITTEN_OUT = 1 << 16
+"""Nodes of functions and conditions: functions that call each other twice may stand for any number."""
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, NotImplementedError)
 """What attributes and tensors that contradict each other make of the code that reads them."""
 
@@ -73,7 +73,7 @@ class _Tracer:
         self._functions = {(function.domain, function.name): function for function in model.functions}
         self._stated = {info.name: info for info in model.graph.value_info}
         self._trace = Trace()
-        self._count = 0
+        self._written_out = 0
 
     def run(self) -> Trace:
         graph, result = self._model.graph, self._trace
@@ -157,9 +157,9 @@ class _Tracer:
         versions: dict[str, int],
         depth: int,
     ) -> None:
-        self._count += 1
-        if self._count > _MOST_NODES:
-            raise ModelError(f"the model has more than {_MOST_NODES} nodes, those of its functions included")
+        self._written_out += depth > 0
+        if self._written_out > _MOST_WRITTEN_OUT:
+            raise ModelError(f"the model's functions stand for more than {_MOST_WRITTEN_OUT} nodes")
         for key in proto.output:
             if key in scope:
                 raise ModelError(f"it gives {key!r}, which is given already")

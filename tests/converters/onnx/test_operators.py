@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tests.converters.onnx.cases import Case, X, check
 
 RNG = np.random.default_rng(3)
