@@ -83,6 +83,7 @@ function mount({ model, root, data, choose }) {
   }
 
   function showSheet(key, depth) {
+    if (data.inputs) sheet.offer(data.inputs);
     const find = (image) => {
       const rows = rowsOf(image);
       return { before: rows.get("original")?.outputs.get(outputs.chosen()), after: rows.get(key)?.outputs.get(outputs.chosen()) };
@@ -104,7 +105,6 @@ function mount({ model, root, data, choose }) {
     if (data.inputs && data.inputs !== shownInputs) {
       shownInputs = data.inputs;
       picker.show(data.inputs);
-      sheet.offer(data.inputs);
     }
     // stays while another picture is waited for
     data.classifies = before ? before.shows === "classes" : data.classifies;

@@ -84,8 +84,11 @@ function contactSheet(choose) {
   const grid = html("div", { class: "tiles", role: "radiogroup", "aria-label": "Pictures, each with its label" });
   const element = html("div", { class: "contacts", hidden: true }, html("div", { class: "head" }, words, filter), grid);
   let tiles = [];
+  let offered = null;
 
   function offer(inputs) {
+    if (inputs === offered) return;
+    offered = inputs;
     tiles = inputs.names.map((name, image) => {
       const sign = html("span", { class: "sign", "aria-hidden": "true" });
       const label = html("span", { class: "label" });

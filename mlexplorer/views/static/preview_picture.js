@@ -81,7 +81,7 @@ function differenceLegend() {
 }
 
 function pictureStage() {
-  const canvas = html("canvas", { role: "img" });
+  const canvas = html("canvas", { role: "img", "aria-label": "No picture yet" });
   const handle = html("div", {
     class: "handle", tabindex: "0", role: "slider", "aria-label": "Split between the original and the quantized picture",
     "aria-valuemin": 0, "aria-valuemax": 100, "aria-orientation": "horizontal",
