@@ -18,6 +18,8 @@ from mlexplorer.errors import FileFormatError, InputError, MlexplorerError, Unsu
 from mlexplorer.model import Model
 
 _Key = tuple[str, int]
+_WITH_NAMED_MASKS = ("MultiHeadAttention", "GroupedQueryAttention", "GroupQueryAttention")
+"""Classes with an argument for the mask of each of their tensors."""
 _UNFIT = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
@@ -137,7 +139,7 @@ class _Conversion:
         if layer.model is not None:
             return tuple(self._walk(layer.model, _for_inputs(layer.model, arguments, keywords), f"{name}/"))
         converter = CONVERTERS[layer.class_name]
-        arguments, keywords = self._with_masks(arguments, keywords)
+        arguments, keywords = self._with_masks(layer, arguments, keywords)
         context = Context(
             self._interface.network,
             self._layouts,
@@ -167,11 +169,12 @@ class _Conversion:
         return self._convert(layer, name, arguments, {}, 1)
 
     def _with_masks(
-        self, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        self, layer: KerasLayer, arguments: Sequence[Any], keywords: Mapping[str, Any]
     ) -> tuple[Sequence[Any], dict[str, Any]]:
         """The call with the masks that it is given as those of its tensors.
 
-        Keras 3 records masks as arguments; it leaves those of the tensors out where more than one argument has tensors.
+        Keras 3 records masks as arguments; it leaves those of the tensors out where more than one argument has tensors,
+        unless the layer has an argument for each.
         """
         keywords = dict(keywords)
         mask = keywords.pop("mask", None)
@@ -183,6 +186,8 @@ class _Conversion:
                 return replace(item, mask=partial(self._layouts.plain, given) if isinstance(given, Value) else None)
             return [masked(inner) for inner in item] if isinstance(item, list) else item
 
+        if layer.class_name in _WITH_NAMED_MASKS:
+            return arguments, keywords
         several = sum(bool(tensors(item)) for item in [*arguments, *keywords.values()]) > 1
         if mask is not None or (several and self._model.keras_version.startswith("3.")):
             arguments = [masked(item) for item in arguments]

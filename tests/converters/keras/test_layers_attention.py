@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mlexplorer as mle
 from tests.converters.keras.comparing import check, keras, random_input
 
 L = keras.layers
@@ -70,9 +69,16 @@ def test_transformer_block() -> None:
     check(model, [np.random.default_rng(2).integers(0, 20, (1, 9)).astype(np.float32)])
 
 
-def test_masked_values_are_refused() -> None:
-    tokens = keras.Input((9,))
-    x = L.Embedding(20, 8, mask_zero=True)(tokens)
-    for layer in (L.MultiHeadAttention(2, 4, name="heads")(x, x), L.Attention(name="heads")([x, x])):
-        with pytest.raises(mle.errors.UnsupportedError, match=r"'heads'.*mask"):
-            mle.convert(keras.Model(tokens, layer))
+def test_masks_of_the_inputs() -> None:
+    """Of query and value: Attention gives zeros for masked queries, MultiHeadAttention the mean of all values."""
+    first, second = keras.Input((9,)), keras.Input((7,))
+    x, y = (L.Embedding(20, 8, mask_zero=True)(tokens) for tokens in (first, second))
+    feeds = [np.array([[3, 0, 7, 1, 0, 2, 9, 0, 4]], np.float32), np.array([[0, 5, 2, 0, 8, 1, 0]], np.float32)]
+    for layer in (L.Attention(), L.AdditiveAttention()):
+        check(keras.Model([first, second], L.Dense(3)(layer([x, y]))), feeds)
+        check(keras.Model([first, second], layer([x, y], use_causal_mask=True)), feeds)
+    # With scores, Keras computes by softmax, not by torch's own attention, which gives zeros for masked queries.
+    for arguments in ({}, {"use_causal_mask": True}):
+        scored = L.MultiHeadAttention(2, 4)(x, y, return_attention_scores=True, **arguments)
+        check(keras.Model([first, second], scored), feeds)
+    check(keras.Model([first, second], L.MultiHeadAttention(2, 4)(L.Embedding(20, 8)(first), y)), feeds)

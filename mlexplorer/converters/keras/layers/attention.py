@@ -1,4 +1,7 @@
-"""Attention: by scalar products, by sums, and with several heads."""
+"""Attention: by scalar products, by sums, and with several heads.
+
+What masks and causality hide is collected as blobs of 1 and 0 that broadcast against the scores.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from mlexplorer.converters.keras.layers.core import product
 from mlexplorer.converters.keras.values import Value
 
 _FAR = -1e9
-"""What a score that a mask hides gets, such that its exponential is 0."""
+"""The score of what masks hide, as Keras has it."""
 
 
 @converts("Attention")
@@ -49,8 +52,6 @@ def _three(c: Context) -> tuple[Value, Value, Value]:
     first = c.arguments[0] if c.arguments else c.keywords.get("inputs")
     if not isinstance(first, list | tuple) or len(values) != len(first) or not 2 <= len(values) <= 3:
         c.refuse("it is called with masks, or with other tensors than [query, value, key]")
-    if any(value.mask is not None for value in values[1:]):
-        c.refuse("its values have a mask (of Masking, or of Embedding with mask_zero)")
     if any(value.rank != 3 for value in values):
         c.refuse(f"its inputs have the shapes {[list(value.shape) for value in values]}; they must have three axes")
     return values[0], values[1], values[2] if len(values) == 3 else values[1]
@@ -70,13 +71,37 @@ def _sum_of_pairs(c: Context, query: Value, key: Value, scale: float, weights: A
 
 def _attended(c: Context, scores: str, query: Value, value: Value) -> Any:
     steps, others = query.shape[1], value.shape[1]
+    kept = [_axes(c, value.mask(), [value.shape[0], 1, others], "value_mask")] if value.mask else []
     if c.get("use_causal_mask", c.keywords.get("use_causal_mask", False)) or c.get("causal", False):
-        scores = _hidden(c, scores, _causal(steps, others)[None])
-    weights = c.add("softmaxND", scores, part="weights", axis=2)
-    y = Value(c.add("batchedMatmul", weights, c.plain(value)), (*query.shape[:2], value.shape[-1]), mask=query.mask)
+        kept.append(c.constant(_causal(steps, others)[None], "causal_mask"))
+    weights = c.add("softmaxND", _hidden(c, scores, _both(c, kept)), part="weights", axis=2)
+    part = "attended" if query.mask else ""
+    y = c.add("batchedMatmul", weights, c.plain(value), part=part)
+    if query.mask:
+        y = c.add("multiplyBroadcastable", y, _axes(c, query.mask(), [query.shape[0], steps, 1], "query_mask"))
+    result = Value(y, (*query.shape[:2], value.shape[-1]), mask=query.mask)
     if c.keywords.get("return_attention_scores", c.get("return_attention_scores", False)):
-        return [y, Value(weights, (query.shape[0], steps, others))]
-    return y
+        return [result, Value(weights, (query.shape[0], steps, others))]
+    return result
+
+
+def _axes(c: Context, blob: str, shape: Sequence[int], part: str) -> str:
+    return str(c.add("reshapeStatic", blob, part=part, targetShape=list(shape)))
+
+
+def _both(c: Context, kept: Sequence[str]) -> str:
+    """The blob that is 1 where all are, "" of none."""
+    mask = kept[0] if kept else ""
+    for number, other in enumerate(kept[1:], 1):
+        mask = c.add("multiplyBroadcastable", mask, other, part=f"mask_{number}")
+    return mask
+
+
+def _hidden(c: Context, scores: str, mask: str) -> str:
+    """Scores where the mask is 1, and elsewhere a number whose exponential is 0."""
+    if not mask:
+        return scores
+    return str(c.add("whereBroadcastable", mask, scores, c.constant(_FAR, "hidden"), part="masked"))
 
 
 @converts("MultiHeadAttention")
@@ -85,7 +110,7 @@ def multi_head_attention(c: Context) -> Any:
 
     Weights in Keras' order: kernels [features, heads, size] and biases of query, key and value, then of the output.
     """
-    query, value, key, mask = _calls(c)
+    query, value, key = _calls(c)
     use_bias = bool(c.get("use_bias", True))
     arrays = c.weights(8 if use_bias else 4)
     pairs = [(arrays[2 * n], arrays[2 * n + 1]) if use_bias else (arrays[n], None) for n in range(4)]
@@ -101,11 +126,11 @@ def multi_head_attention(c: Context) -> Any:
     q, k, v = heads
     scaled = c.add("activation", q.blob, part="scaled", linear={"alpha": 1 / sqrt(size)})
     scores = c.add("batchedMatmul", scaled, k.blob, part="scores", transposeB=True)
-    if c.keywords.get("use_causal_mask", False):
-        scores = _hidden(c, scores, _causal(query.shape[1], value.shape[1])[None, None])
-    if mask is not None:
-        scores = _hidden_by(c, scores, mask)
+    mask = _both(c, _masks_of_heads(c, query, value, key))
+    scores = _hidden(c, scores, mask)
     weights = c.add("softmaxND", scores, part="weights", axis=3)
+    if mask:  # a query that may see nothing gets nothing
+        weights = c.add("multiplyBroadcastable", weights, mask, part="weights_masked")
     joined = Value(c.add("batchedMatmul", weights, v.blob, part="attended"), (*q.shape[:3], v.shape[3]))
     turned = c.transpose(joined, [0, 2, 1, 3], "steps")
     rows = c.reshape(turned, [*query.shape[:2], prod(turned.shape[2:])], "rows")
@@ -118,23 +143,46 @@ def multi_head_attention(c: Context) -> Any:
     return y
 
 
-def _calls(c: Context) -> tuple[Value, Value, Value, Value | None]:
-    """Query, value, key and attention mask of the call, whichever way they were given."""
-    names = ["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"]
-    given = {**dict(zip(names, c.arguments, strict=False)), **c.keywords}
-    for name in ("query_mask", "value_mask", "key_mask"):
-        if given.get(name) is not None:
-            c.refuse(f"it is called with {name}; give an attention_mask")
-    query, value = given.get("query"), given.get("value")
+_ARGUMENTS = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
+
+
+def _calls(c: Context) -> tuple[Value, Value, Value]:
+    """Query, value and key of the call, whichever way they were given."""
+    query, value, key = (_given(c, name) for name in _ARGUMENTS[:3])
     if not isinstance(query, Value) or not isinstance(value, Value):
         raise ValueError("it is called without query and value")
-    key, mask = given.get("key"), given.get("attention_mask")
-    key = key if isinstance(key, Value) else value
-    if any(item.mask is not None for item in (query, value, key)):
-        c.refuse("its inputs have a mask (of Masking, or of Embedding with mask_zero)")
-    if mask is not None and not isinstance(mask, Value):
-        mask = Value(c.constant(np.asarray(mask, np.float32), "attention_mask"), np.shape(mask))
-    return query, value, key, mask
+    return query, value, key if isinstance(key, Value) else value
+
+
+def _given(c: Context, name: str) -> Any:
+    place = _ARGUMENTS.index(name)
+    return c.arguments[place] if place < len(c.arguments) else c.keywords.get(name)
+
+
+def _masks_of_heads(c: Context, query: Value, value: Value, key: Value) -> list[str]:
+    """What hides scores [N, heads, T, S]: masks of query, value and key, causality, and the mask of the call."""
+    batch, steps, others = query.shape[0], query.shape[1], value.shape[1]
+    kept = []
+    for name, source, shape in (
+        ("query_mask", query, [batch, 1, steps, 1]),
+        ("value_mask", value, [batch, 1, 1, others]),
+        ("key_mask", key, [batch, 1, 1, others]),
+    ):
+        mask = _given(c, name)
+        if isinstance(mask, Value):
+            kept.append(_axes(c, c.plain(mask), shape, name))
+        elif source.mask and not (name == "key_mask" and key is value):
+            kept.append(_axes(c, source.mask(), shape, name))
+    if c.keywords.get("use_causal_mask", False):
+        kept.append(c.constant(_causal(steps, others)[None, None], "causal_mask"))
+    mask = _given(c, "attention_mask")
+    if isinstance(mask, Value):
+        axes = mask.shape if mask.rank == 4 else (mask.shape[0], 1, *mask.shape[1:])
+        kept.append(c.reshape(mask, axes, "attention_mask").blob)
+    elif mask is not None:
+        array = np.asarray(mask, np.float32)
+        kept.append(c.constant(array.reshape((1,) * (4 - array.ndim) + array.shape), "attention_mask"))
+    return kept
 
 
 def _heads(c: Context, x: Value, kernel: Array, bias: Array | None, part: str) -> Value:
@@ -147,15 +195,3 @@ def _heads(c: Context, x: Value, kernel: Array, bias: Array | None, part: str) -
 
 def _causal(steps: int, others: int) -> Array:
     return np.tril(np.ones((steps, others), np.float32))
-
-
-def _hidden(c: Context, scores: str, kept: Array) -> str:
-    """Scores with -1e9 added where `kept` is 0."""
-    return str(c.add("addBroadcastable", scores, c.constant((1 - kept) * _FAR, "causal_mask"), part="causal"))
-
-
-def _hidden_by(c: Context, scores: str, mask: Value) -> str:
-    shape: Sequence[int] = mask.shape if mask.rank == 4 else (mask.shape[0], 1, *mask.shape[1:])
-    mask = c.reshape(mask, shape, "mask_of_heads")
-    added = c.add("activation", mask.blob, part="mask", linear={"alpha": -_FAR, "beta": _FAR})
-    return str(c.add("addBroadcastable", scores, added, part="masked"))
