@@ -64,6 +64,8 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
         if name and (name not in found or not found[name].WhichOneof("value")):
             return None
         kinds.append(_kind(found[name]) if name else ((), np.dtype(np.float32)))
+    if any(shape is None for shape, _ in kinds) and not schema.has_type_and_shape_inference_function:
+        return None
     return kinds
 
 

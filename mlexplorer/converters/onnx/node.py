@@ -203,6 +203,10 @@ class Node:
         """Append one of the format's activations."""
         return self.add("activation", blob, **{kind: fields})
 
+    def unary(self, function: str, blob: str, **fields: float) -> str:
+        """Append one of the format's unary functions, its scale of 1 written out as coremltools does."""
+        return self.add("unary", blob, type=function, scale=1.0, **fields)
+
     def linear(self, blob: str, factor: float, summand: float = 0.0) -> str:
         """The blob times a factor, plus a summand."""
         return blob if (factor, summand) == (1, 0) else self.activation(blob, "linear", alpha=factor, beta=summand)

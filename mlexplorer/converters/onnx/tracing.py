@@ -202,7 +202,7 @@ class _Tracer:
                 return kinds
             return [(self._stated_shape(key), np.dtype(np.float32)) for key in node.proto.output]
         kinds = inferred(node, versions)
-        if kinds is None or any(shape is None for shape, _ in kinds):
+        if kinds is None:
             dtype = node.input().dtype if node.inputs else np.dtype(np.float32)
             if operator.shapes is not None:
                 return [(shape, dtype) for shape in operator.shapes(node)]

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
-from tests.converters.onnx.cases import Case, X, check
+from mlexplorer import errors
+from tests.converters.onnx.cases import Case, X, assert_close, check, converted, floats, model, predicted, reference
 
 RNG = np.random.default_rng(3)
 
@@ -140,6 +142,8 @@ POOLING = [
     Case("MaxPool", [IMAGE], {"kernel_shape": [4, 3], "strides": [2, 3], "auto_pad": "SAME_LOWER"}, note="SAME_LOWER"),
     Case("MaxPool", [ROW], {"kernel_shape": [3], "strides": [2]}, note="1D"),
     Case("MaxPool", [VOLUME], {"kernel_shape": [2, 3, 1], "pads": [1, 0, 0, 0, 1, 0]}, note="3D"),
+    Case("MaxPool", [IMAGE], {"kernel_shape": [3, 2], "dilations": [2, 3], "pads": [1, 0, 2, 1]}, note="dilated"),
+    Case("MaxPool", [ROW], {"kernel_shape": [3], "dilations": [2], "strides": [2], "ceil_mode": 1}, note="dilated 1D"),
     Case("AveragePool", [IMAGE], {"kernel_shape": [3, 2], "strides": [2, 1]}),
     *(
         Case(
@@ -205,6 +209,8 @@ PRODUCTS = [
             ("nchw,nkc->nkhw", (2, 6, 9, 7), (2, 5, 6)),
             ("i,j->ji", (5,), (7,)),
             ("aib,cb->ac", (2, 5, 7), (3, 7)),
+            ("...ij,jk->...ik", (2, 3, 5, 7), (7, 4)),
+            ("b...,...c", (2, 5, 7), (5, 7, 3)),
         )
     ),
     Case("Einsum", [ROW], {"equation": "abc->cb"}, note="one"),
@@ -220,6 +226,7 @@ REDUCTIONS = [
         for type in ("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare")
     ),
     Case("ReduceSum", [IMAGE], note="all"),
+    Case("ReduceSum", [IMAGE, np.zeros(0, np.int64)], {"noop_with_empty_axes": 1}, note="none"),
     Case("ReduceMean", [IMAGE], {"keepdims": 0}, note="scalar"),
     *(Case(type, [IMAGE], {"axis": 2, "keepdims": kept}) for type in ("ArgMax", "ArgMin") for kept in (0, 1)),
     Case("TopK", [IMAGE, i(3)], {"axis": 1}, outputs=2),
@@ -282,6 +289,8 @@ INDICES = [
     ),
     Case("ScatterElements", [MATRIX, np.array([[1, 0, 6], [2, 3, 1]]), X((2, 3))], {"axis": 1}),
     Case("ScatterElements", [MATRIX, np.array([[1, 0, 4]]), X((1, 3))], {"reduction": "add"}, note="add"),
+    Case("ReverseSequence", [X((5, 3, 2)), i(5, 1, 3)]),
+    Case("ReverseSequence", [X((3, 5, 2)), i(5, 1, 3)], {"batch_axis": 0, "time_axis": 1}, note="batch first"),
     Case("OneHot", [X((2, 3), -4, 4, whole=True, dtype=np.int64), np.int64(4), w(2)]),
     Case("OneHot", [X((2, 3), 0, 4, whole=True, dtype=np.int64), np.int64(5), w(2)], {"axis": 1}, note="axis"),
 ]
@@ -381,6 +390,27 @@ RECURRENT = [
     ),
 ]
 
+QUANTIZATION = [
+    Case("QuantizeLinear", [X((3, 5), -20, 20), np.float32(0.11), np.uint8(120)]),
+    Case("QuantizeLinear", [IMAGE, w(6, low=0.01), np.zeros(6, np.int8)], {"axis": 1}, note="axis"),
+    Case("DequantizeLinear", [X((3, 5), 0, 255, whole=True, dtype=np.uint8), np.float32(0.11), np.uint8(120)]),
+    Case(
+        "DequantizeLinear",
+        [X((2, 6, 9), -128, 127, whole=True, dtype=np.int8), w(6, low=0.01), np.arange(6, dtype=np.int8)],
+        {"axis": 1},
+        note="axis",
+    ),
+]
+
+DEFINED_BY_OTHERS = [
+    Case("RMSNormalization", [ROW, w(11)], opset=23),
+    Case("Attention", [X((1, 2, 5, 8)), X((1, 2, 7, 8)), X((1, 2, 7, 8))], opset=23),
+    Case("Swish", [ROW], {"alpha": 0.7}, opset=24),
+    Case("CenterCropPad", [MATRIX, i(4, 9)]),
+    Case("MatMul", [X((5, 7), dtype=np.float64), w(7, 3).astype(np.float64)], note="double"),
+]
+"""Operators that ONNX defines by others, or newest ones, and other types of numbers."""
+
 LEGACY = [
     Case("ImageScaler", [X((1, 3, 5, 7))], {"scale": 0.5, "bias": [0.1, 0.2, -0.3]}, opset=8),
     Case("Crop", [X((1, 3, 8, 7))], {"border": [1, 2, 3, 0]}, opset=8),
@@ -403,6 +433,8 @@ EVERY = [
     *INDICES,
     *RESIZING,
     *RECURRENT,
+    *QUANTIZATION,
+    *DEFINED_BY_OTHERS,
     *LEGACY,
 ]
 
@@ -410,6 +442,78 @@ EVERY = [
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_operator(case: Case) -> None:
     check(case)
+
+
+@pytest.mark.parametrize(("type", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_batches_first(type: str, gates: int) -> None:
+    """The attribute `layout`, which onnxruntime does not have: the same with the first two axes exchanged."""
+    names = ["X", "W", "R", "B", "", "H"]
+    fields = {"hidden_size": SIZE, "direction": "bidirectional"}
+    first = helper.make_node(type, names, ["y", "h"], layout=1, **fields)
+    later = [
+        helper.make_node("Transpose", ["X"], ["X0"], perm=[1, 0, 2]),
+        helper.make_node("Transpose", ["H"], ["H0"], perm=[1, 0, 2]),
+        helper.make_node(type, ["X0", "W", "R", "B", "", "H0"], ["y0", "h0"], **fields),
+        helper.make_node("Transpose", ["y0"], ["y"], perm=[2, 0, 1, 3]),
+        helper.make_node("Transpose", ["h0"], ["h"], perm=[1, 0, 2]),
+    ]
+    stored = [
+        numpy_helper.from_array(array, name)
+        for name, array in (
+            ("W", w(2, gates * SIZE, INPUTS)),
+            ("R", w(2, gates * SIZE, SIZE)),
+            ("B", w(2, 2 * gates * SIZE)),
+        )
+    ]
+    inputs = [floats("X", BATCH, STEPS, INPUTS), floats("H", BATCH, 2, SIZE)]
+    feeds = {"X": w(BATCH, STEPS, INPUTS), "H": w(BATCH, 2, SIZE)}
+    network = converted(model([first], inputs, ["y", "h"], stored))
+    assert_close(predicted(network, feeds), reference(model(later, inputs, ["y", "h"], stored), feeds))
+
+
+def test_half_precision_is_computed_in_floats() -> None:
+    """Within what onnxruntime itself loses in 16 bits."""
+    case = Case("Conv", [X((1, 3, 9, 7), dtype=np.float16), w(5, 3, 2, 3).astype(np.float16)])
+    wanted = reference(case.model(), case.feeds())["y0"].astype(np.float32)
+    got = predicted(converted(case.model()), case.feeds())["y0"]
+    assert np.abs(got - wanted).max() < 2e-3 * np.ptp(wanted)
+
+
+def test_grus_written_out_have_a_limit() -> None:
+    case = _recurrent("GRU", 3, 0, linear_before_reset=1)
+    inputs = [X((300, BATCH, INPUTS)), *case.inputs[1:]]
+    with pytest.raises(errors.UnsupportedError, match="300 steps, and 256 are the most"):
+        converted(Case("GRU", inputs, case.attributes, outputs=2).model())
+
+
+REFUSED = [
+    (Case("Resize", [X((1, 3, 5, 7)), None, None, i(9, 8)],
+          {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}), "aspect ratio"),
+    (Case("Resize", [IMAGE, None, X((4,), 1, 2)]), "only a run can tell"),
+    (Case("Reshape", [IMAGE, X((2,), 1, 9, whole=True, dtype=np.int64)]), "only a run can tell"),
+    (Case("Pad", [IMAGE, i(0, 0, 1, 1, 0, 0, 1, 1)], {"mode": "wrap"}), "pads by 'wrap'"),
+    (Case("LpPool", [IMAGE], {"kernel_shape": [2, 2], "p": 3}), "norm p=3"),
+    (Case("AveragePool", [IMAGE], {"kernel_shape": [2, 2], "dilations": [2, 1]}), "dilations"),
+    (Case("ArgMax", [IMAGE], {"select_last_index": 1}), "select_last_index"),
+    (Case("BatchNormalization", [IMAGE, *[w(6)] * 4], {"training_mode": 1}, outputs=3), "training"),
+    (Case("BatchNormalization", [ROW, w(6, 11), w(6, 11), w(6, 11), w(6, 11)], {"spatial": 0}, opset=7), "spatial"),
+    (Case("LSTM", [X((5, 2, 3)), w(1, 16, 3), w(1, 16, 4)], {"hidden_size": 4, "clip": 3.0}), "clip"),
+    (Case("LSTM", [X((5, 2, 3)), w(1, 16, 3), w(1, 16, 4), None, i(5, 4).astype(np.int32)], {"hidden_size": 4}),
+     "sequence_lens"),
+    (Case("GRU", [X((5, 2, 3)), w(1, 12, 3), w(1, 12, 4)], {"hidden_size": 4, "activations": ["Elu", "Tanh"]}), "Elu"),
+    (Case("GatherND", [IMAGE, np.array([[0], [1]])], {"batch_dims": 1}), "batch_dims"),
+    (Case("Einsum", [X((5, 5))], {"equation": "ii->i"}), "diagonal"),
+    (Case("Conv", [ROW, X((5, 6, 4))]), "weights are computed"),
+    (Case("NonMaxSuppression", [X((1, 9, 4)), X((1, 2, 9)), i(3)]), "NonMaxSuppression"),
+    (Case("Loop", [i(3), None, ROW]), "Loop"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "reason"), REFUSED, ids=[f"{case} {reason}" for case, reason in REFUSED])
+def test_what_core_ml_does_not_have_is_refused_by_name(case: Case, reason: str) -> None:
+    with pytest.raises(errors.MlexplorerError, match=reason) as caught:
+        converted(case.model())
+    assert case.type in str(caught.value)
 
 
 OLD = [

@@ -36,7 +36,7 @@ def prelu(node: Node) -> str:
     if slope.is_constant and (per_channel or prod(shape) == 1):
         return node.activation(node.blob(), "PReLU", alpha=node.weight(1, "the slope").reshape(-1))
     slopes = node.reshape(node.blob(1), slope.shape, shape)
-    below = node.add("unary", node.linear(node.blob(), -1), type="THRESHOLD", alpha=0)
+    below = node.unary("THRESHOLD", node.linear(node.blob(), -1))
     steep = node.add("multiplyBroadcastable", below, slopes)
     return node.add("subtractBroadcastable", node.activation(node.blob(), "ReLU"), steep)
 

@@ -63,25 +63,25 @@ def function(node: Node) -> str:
 @converts("Abs")
 def absolute(node: Node) -> str:
     """The magnitude."""
-    return node.add("unary", node.blob(), type="ABS")
+    return node.unary("ABS", node.blob())
 
 
 @converts("Exp")
 def exponential(node: Node) -> str:
     """The exponential."""
-    return node.add("unary", node.blob(), type="EXP")
+    return node.unary("EXP", node.blob())
 
 
 @converts("Log")
 def logarithm(node: Node) -> str:
     """The natural logarithm."""
-    return node.add("unary", node.blob(), type="LOG", epsilon=_TINY)
+    return node.unary("LOG", node.blob(), epsilon=_TINY)
 
 
 @converts("Sqrt")
 def root(node: Node) -> str:
     """The square root."""
-    return node.add("unary", node.blob(), type="SQRT")
+    return node.unary("SQRT", node.blob())
 
 
 @converts("Neg")
@@ -121,7 +121,7 @@ def modulo(node: Node) -> str:
     a, b = operands(node)
     if not node.attribute("fmod", 0):
         return node.add("modBroadcastable", a, b)
-    magnitude = node.add("modBroadcastable", *(node.add("unary", blob, type="ABS") for blob in (a, b)))
+    magnitude = node.add("modBroadcastable", *(node.unary("ABS", blob) for blob in (a, b)))
     return node.add("multiplyBroadcastable", magnitude, node.add("sign", a))
 
 
@@ -134,7 +134,7 @@ def power(node: Node) -> str:
         if number == 2:
             return node.add("multiplyBroadcastable", node.blob(), node.blob())
         if number == 0.5:
-            return node.add("unary", node.blob(), type="SQRT")
+            return node.unary("SQRT", node.blob())
     return node.add("powBroadcastable", *operands(node))
 
 
@@ -182,7 +182,7 @@ def cast(node: Node) -> str:
 
 def truncated(node: Node, blob: str) -> str:
     """Values without their fraction: the floor of the magnitude, times the sign."""
-    magnitude = node.add("floor", node.add("unary", blob, type="ABS"))
+    magnitude = node.add("floor", node.unary("ABS", blob))
     return node.add("multiplyBroadcastable", magnitude, node.add("sign", blob))
 
 

@@ -61,6 +61,13 @@ def _mode(node: Node) -> str:
     return _MODES[node.attribute("reduction", "none")]
 
 
+@converts("ReverseSequence")
+def reverse_sequence(node: Node) -> str:
+    """The first elements of each sequence backwards, as many as the second input says."""
+    axes = {"batchAxis": node.axis(1, name="batch_axis"), "sequenceAxis": node.axis(0, name="time_axis")}
+    return node.add("reverseSeq", node.blob(0), node.blob(1), **axes)
+
+
 @converts("OneHot")
 def one_hot(node: Node) -> str:
     """A new axis with one value at the place and another elsewhere; negative places count from the end."""

@@ -40,7 +40,7 @@ def split(node: Node) -> Sequence[str]:
     if len(node.outputs) == 1:
         return [node.blob()]
     sizes = [shape[axis] for shape in _sizes(node)]
-    return node.add_many(len(sizes), "splitND", node.blob(), axis=axis, splitSizes=sizes)
+    return node.add_many(len(sizes), "splitND", node.blob(), axis=axis, numSplits=len(sizes), splitSizes=sizes)
 
 
 def _sizes(node: Node) -> list[Shape]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from mlexplorer.converters.onnx.node import Node
+from mlexplorer.converters.onnx.operators.padding import sliced
 from mlexplorer.converters.onnx.operators.table import converts
 from mlexplorer.converters.onnx.operators.window import Pads, Window, borders, by_axis, custom_padding
 from mlexplorer.errors import UnsupportedError
@@ -16,12 +18,18 @@ from mlexplorer.layers.layer_type import Array
 
 _REDUCTIONS = {"GlobalAveragePool": "reduceMean", "GlobalMaxPool": "reduceMax", "GlobalLpPool": "reduceL2"}
 _KINDS = {"GlobalAveragePool": "AVERAGE", "GlobalMaxPool": "MAX", "GlobalLpPool": "L2"}
+_MOST_PIECES = 64
 
 
 @converts("MaxPool")
 def max_pool(node: Node) -> str:
-    """The greatest of each window; what `ceil_mode` adds at the end is padding, which does not count."""
-    window = _window(node)
+    """The greatest of each window; what `ceil_mode` adds at the end is padding, which does not count.
+
+    Windows with gaps, which Core ML's do not have, are the greatest of as many shifted pieces.
+    """
+    window = _window(node, gaps=True)
+    if set(window.dilation) != {1}:
+        return _greatest_of_pieces(node, replace(window, pads=_reached(node, window)))
     return _pool(node, node.blob(), replace(window, pads=_reached(node, window)), "MAX", True)
 
 
@@ -65,10 +73,10 @@ def _require_squares(node: Node) -> None:
         raise UnsupportedError(f"it pools by the norm p={p}; Core ML has p=2 only")
 
 
-def _window(node: Node) -> Window:
+def _window(node: Node, gaps: bool = False) -> Window:
     node.require_rank(3, 4, 5)
     window = Window.of(node, node.input().shape[2:])
-    if set(window.dilation) != {1}:
+    if set(window.dilation) != {1} and not gaps:
         raise UnsupportedError(f"its windows have gaps (dilations {window.dilation}), which Core ML's do not have")
     return window
 
@@ -78,9 +86,27 @@ def _reached(node: Node, window: Window) -> Pads:
     return [
         (start, max(0, (size - 1) * s + k - n - start))
         for n, s, k, size, (start, _) in zip(
-            node.input().shape[2:], window.stride, window.kernel, node.shape[2:], window.pads, strict=True
+            node.input().shape[2:], window.stride, window.reach, node.shape[2:], window.pads, strict=True
         )
     ]
+
+
+def _greatest_of_pieces(node: Node, window: Window) -> str:
+    if prod(window.kernel) > _MOST_PIECES:
+        raise UnsupportedError(
+            f"its windows of {window.kernel} have gaps; at most {_MOST_PIECES} elements can have them"
+        )
+    amounts = [0] * 4 + [amount for pair in window.pads for amount in pair]
+    blob = node.blob()
+    if any(amounts):
+        blob = node.add("constantPad", blob, value=float(np.finfo(np.float32).min), padAmounts=amounts)
+    pieces = []
+    for place in np.ndindex(*window.kernel):
+        cuts = [(0, n, 1) for n in node.input().shape[:2]]
+        for position, d, s, size in zip(place, window.dilation, window.stride, node.shape[2:], strict=True):
+            cuts.append((position * d, position * d + (size - 1) * s + 1, s))
+        pieces.append(sliced(node, blob, cuts))
+    return reduce(lambda a, b: node.add("maxBroadcastable", a, b), pieces)
 
 
 def _corrections(node: Node, window: Window) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import prod
+from string import ascii_letters
 
 import numpy as np
 
@@ -75,6 +76,7 @@ def inner_product(node: Node, blob: str, rank: int, weights: Array, bias: Array 
 def einsum(node: Node) -> str:
     """Sums of products by letters: of one operand, or of two as a batched matrix product."""
     equation = re.sub(r"\s", "", node.attribute("equation", ""))
+    equation = _without_dots(equation, [value.rank for value in node.inputs if value is not None])
     match = re.fullmatch(r"([a-zA-Z]+)(?:,([a-zA-Z]+))?(?:->([a-zA-Z]*))?", equation)
     if match is None or len(node.inputs) != (2 if match[2] else 1):
         raise UnsupportedError(f"its equation {equation!r} is none of one or two operands in letters")
@@ -112,6 +114,27 @@ def einsum(node: Node) -> str:
     full = [*leading, *(sizes[c] for c in [*rows, *columns])]
     product = node.reshape(product, [size(batch), size(rows), size(columns)], full)
     return _arranged(node, product, [*batch, *rows, *columns], result)
+
+
+def _without_dots(equation: str, ranks: Sequence[int]) -> str:
+    """The equation with letters of its own for the axes that "..." stands for, the last ones of each operand alike."""
+    if "..." not in equation:
+        return equation
+    sources, arrow, result = equation.partition("->")
+    terms = sources.split(",")
+    if len(terms) != len(ranks):
+        raise ModelError(f"its equation {equation!r} does not fit {len(ranks)} inputs")
+    free = [letter for letter in ascii_letters if letter not in equation]
+    counts = [rank - len(term.replace(".", "")) for term, rank in zip(terms, ranks, strict=True) if "..." in term]
+    dots = "".join(free[: max(counts, default=0)])
+    written = [
+        term.replace("...", dots[len(dots) - max(0, rank - len(term.replace(".", ""))) :])
+        for term, rank in zip(terms, ranks, strict=True)
+    ]
+    if not arrow:
+        letters = "".join(terms)
+        result = "..." + "".join(sorted(c for c in letters if c != "." and letters.count(c) == 1))
+    return f"{','.join(written)}->{result.replace('...', dots)}"
 
 
 def _summed(node: Node, index: int, term: str, kept: set[str]) -> tuple[str, str]:

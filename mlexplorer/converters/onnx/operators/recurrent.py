@@ -296,7 +296,9 @@ def _gru_steps(node: Node, way: _Direction) -> Ends:
     seen = node.add(
         "innerProduct", x, inputChannels=inputs, outputChannels=3 * size, hasBias=True, weights=way.matrix, bias=bias
     )
-    moments = [seen] if steps == 1 else node.add_many(steps, "splitND", seen, axis=0, splitSizes=[1] * steps)
+    moments = (
+        [seen] if steps == 1 else node.add_many(steps, "splitND", seen, axis=0, numSplits=steps, splitSizes=[1] * steps)
+    )
     recursion = node.load(np.ascontiguousarray(way.recursion.T))
     rest = node.load(way.state_bias[2 * size :])
     initial = _states(node, way, (5,))
@@ -307,9 +309,9 @@ def _gru_steps(node: Node, way: _Direction) -> Ends:
     )
     results = []
     for moment in moments[::-1] if way.backward else moments:
-        z_x, r_x, n_x = node.add_many(3, "splitND", moment, axis=2, splitSizes=[size] * 3)
+        z_x, r_x, n_x = node.add_many(3, "splitND", moment, axis=2, numSplits=3, splitSizes=[size] * 3)
         product = node.add("batchedMatmul", h, recursion)
-        z_h, r_h, n_h = node.add_many(3, "splitND", product, axis=2, splitSizes=[size] * 3)
+        z_h, r_h, n_h = node.add_many(3, "splitND", product, axis=2, numSplits=3, splitSizes=[size] * 3)
         z, r = (
             node.add("activation", node.add("addBroadcastable", a, b), **way.activations[0])
             for a, b in ((z_x, z_h), (r_x, r_h))

@@ -21,6 +21,9 @@ _REDUCTIONS = {
     "ReduceSumSquare": "reduceSumSquare",
 }
 
+_OF_ONE_ELEMENT = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
+"""What leaves a single element as it is."""
+
 
 @converts(*_REDUCTIONS)
 def reduce(node: Node) -> str:
@@ -28,7 +31,9 @@ def reduce(node: Node) -> str:
     rank = node.input().rank
     axes = node.integers("axes", 1, "the axes") or []
     if not axes and node.attribute("noop_with_empty_axes", 0):
-        raise UnsupportedError("it reduces no axis (noop_with_empty_axes)")
+        if node.type in _OF_ONE_ELEMENT:
+            return node.blob()
+        raise UnsupportedError("it reduces no axis, but changes each element (noop_with_empty_axes)")
     if not rank:
         return node.blob()
     kept = bool(node.attribute("keepdims", 1))
