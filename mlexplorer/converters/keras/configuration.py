@@ -46,6 +46,8 @@ def model_of(data: Mapping[str, Any], keras_version: str = "") -> KerasModel:
     cycles, layers of the same name, numbers that JSON does not have.
     """
     keras_version = keras_version or _text(data.get("keras_version", ""), "keras_version")
+    if not keras_version and "module" in data:  # to_json of Keras 3 leaves its version out; that of Keras 2 does not
+        keras_version = "3.0"
     _check(data.get("config"))
     if not isinstance(data.get("class_name"), str):
         raise FileFormatError("the JSON has no class_name, so it describes no Keras model")
@@ -231,10 +233,7 @@ def _inner(class_name: str, config: Mapping[str, Any], version: str) -> dict[str
         there = _layer(forward, version)
         back = at("backward_layer")
         backward = _layer(back, version) if back else _reversed(there)
-        return {
-            "forward_layer": _prefixed(there, "forward_"),
-            "backward_layer": _prefixed(backward, "backward_"),
-        }
+        return {"forward_layer": _prefixed(there, "forward_"), "backward_layer": backward}
     if class_name == "StackedRNNCells":
         return {str(number): _layer(cell, version, number) for number, cell in enumerate(_dicts(config.get("cells")))}
     if class_name == "RNN" and isinstance(config.get("cell"), list):  # cells that Keras stacks by itself
@@ -244,12 +243,12 @@ def _inner(class_name: str, config: Mapping[str, Any], version: str) -> dict[str
 
 
 def _reversed(layer: KerasLayer) -> KerasLayer:
-    return replace(layer, config={**layer.config, "go_backwards": not layer.config.get("go_backwards", False)})
+    backwards = not layer.config.get("go_backwards", False)
+    return _prefixed(replace(layer, config={**layer.config, "go_backwards": backwards}), "backward_")
 
 
 def _prefixed(layer: KerasLayer, prefix: str) -> KerasLayer:
-    bare = layer.name.removeprefix("forward_").removeprefix("backward_")
-    return replace(layer, name=prefix + bare)
+    return replace(layer, name=prefix + layer.name.removeprefix("forward_"))
 
 
 def _without_code(config: dict[str, Any]) -> dict[str, Any]:

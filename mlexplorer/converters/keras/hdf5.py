@@ -99,18 +99,30 @@ class Group:
         dataset = self._member(name)
         if not isinstance(dataset, h5py.Dataset):
             raise FileFormatError(f"there is no dataset {label}; the file was not saved as a whole")
-        if dataset.external or dataset.is_virtual:
-            raise FileFormatError(f"{label} takes its values from other files; only files that hold all are read")
-        bfloat16 = dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2 and self._is_bfloat16(dataset)
-        if not bfloat16 and dataset.dtype.kind not in "fiub":
-            raise FileFormatError(f"{label} is of type {dataset.dtype}; weights are arrays of numbers")
-        if dataset.shape is None:
+        dtype, shape = dataset.dtype, dataset.shape
+        bfloat16 = (
+            dtype.kind == "V" and dtype.itemsize == 2 and Group(dataset, self._budget).text("dtype") == "bfloat16"
+        )
+        if not bfloat16 and dtype.kind not in "fiub":
+            raise FileFormatError(f"{label} is of type {dtype}; weights are arrays of numbers")
+        if shape is None:
             raise FileFormatError(f"{label} has no shape; the file was not saved as a whole")
-        self._check_storage(dataset, label)
+        properties = dataset.id.get_create_plist()
+        if properties.get_external_count() or properties.get_layout() == h5py.h5d.VIRTUAL:
+            raise FileFormatError(f"{label} takes its values from other files; only files that hold all are read")
+        filters = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
+        if unknown := filters - _FILTERS.keys():
+            raise FileFormatError(
+                f"{label} is packed with the HDF5 filter {min(unknown)}; only {', '.join(_FILTERS.values())} are read"
+            )
+        size = prod(shape) * dtype.itemsize
+        self._budget.spend(size, label)
+        if size and not dataset.id.get_storage_size():
+            raise FileFormatError(f"{label} declares the shape {shape} and holds no values")
         array = np.asarray(dataset[()])
         if bfloat16:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-        return np.asarray(array, array.dtype.newbyteorder("="))
+        return np.asarray(array, dtype.newbyteorder("="))
 
     @_in_our_words
     def text(self, name: str) -> str | None:
@@ -152,32 +164,16 @@ class Group:
         for part in path.split("/"):
             if part in ("", ".", "..") or not isinstance(member, h5py.Group):
                 raise FileFormatError(f"{self._label(path)} is not a path within the file")
-            link = member.get(part, getlink=True)
-            if link is None:
+            key = part.encode()
+            if not member.id.links.exists(key):
                 return None
-            if not isinstance(link, h5py.HardLink):
+            if member.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
                 raise FileFormatError(
-                    f"{self._label(path)} is a link ({type(link).__name__}); only files that hold all their weights "
-                    "are read"
+                    f"{self._label(path)} is a soft, external or user-defined link; only files that hold all their "
+                    "weights are read"
                 )
             member = member[part]
         return member
-
-    def _check_storage(self, dataset: Any, label: str) -> None:
-        size = prod(dataset.shape) * dataset.dtype.itemsize
-        self._budget.spend(size, label)
-        properties = dataset.id.get_create_plist()
-        filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-        unknown = [number for number in filters if number not in _FILTERS]
-        if unknown:
-            raise FileFormatError(
-                f"{label} is packed with the HDF5 filter {unknown[0]}; only {', '.join(_FILTERS.values())} are read"
-            )
-        if size and not dataset.id.get_storage_size():
-            raise FileFormatError(f"{label} declares the shape {dataset.shape} and holds no values")
-
-    def _is_bfloat16(self, dataset: Any) -> bool:
-        return Group(dataset, self._budget).text("dtype") == "bfloat16"
 
     def _label(self, name: str = "") -> str:
         return f"{self._group.name.rstrip('/')}/{name}".rstrip("/") or "/"

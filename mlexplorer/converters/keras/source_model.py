@@ -73,7 +73,8 @@ class KerasModel:
 
     `inputs` and `outputs` are in the model's own order. An InputLayer has one call without arguments, and the shape
     under "batch_shape" in its configuration, whatever the file called it; None where a Sequential model was saved
-    before it knew its shape. `keras_version` is what the file says ("2.0.5", "3.15.0"), "" where it says nothing.
+    before it knew its shape. `keras_version` is what the file says ("2.0.5", "3.15.0"), "3.0" where only the form
+    of its JSON tells, and "" where nothing does.
     """
 
     name: str
