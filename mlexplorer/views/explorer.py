@@ -28,6 +28,7 @@ from mlexplorer.exploration import (
     sizes,
 )
 from mlexplorer.formats import load, save
+from mlexplorer.formats.atomic import write_file
 from mlexplorer.model import Model
 from mlexplorer.progress import reporting
 from mlexplorer.quantization.linear import Linear
@@ -37,12 +38,13 @@ from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike
 from mlexplorer.views.background import Background
 from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data, plan_of_bits
-from mlexplorer.views.controls import Controls, options_source
+from mlexplorer.views.controls import Controls, model_data, options_source
 from mlexplorer.views.curve import Curve
 from mlexplorer.views.defaults import heaviest_layer, sample_photos, sample_source
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.preview import Preview
+from mlexplorer.views.report import LINKED, report
 from mlexplorer.views.view import static
 
 Images = PictureLike | Iterable[PictureLike]
@@ -195,6 +197,37 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.scheme = MIXED
         self.resume()
 
+    def to_html(self, path: str | Path) -> Path:
+        """Write what the explorer shows into one HTML file that needs no kernel and no network; returns its path.
+
+        Slider, preview, curve, histogram and graph work in it as here. It holds the chosen picture and the others of
+        which every depth has been computed, and error feedback as far as that has been; what is being computed is
+        waited for. No model is in it. Raises InputError where it cannot be written.
+        """
+        self.wait()
+        target = Path(path).expanduser().absolute()
+        rows = self.results
+        depths = {row.key for row in rows if row.scheme in ("linear", "lookup_table")}
+        done: dict[int, set[Any]] = {}
+        for row in rows:
+            if row.stage == "full":
+                done.setdefault(row.image, set()).add(row.key)
+        images = sorted({self.image, *(image for image, keys in done.items() if depths <= keys)})
+        names = model_data(self.model)
+        page = report(
+            self._by_name(),
+            title=f"{names['title']} at 1 to 8 bits per weight",
+            about=names["about"],
+            traits={name: getattr(self, name) for name in LINKED},
+            images=images,
+            without=[] if any(row.scheme == FEEDBACK for row in rows) else [FEEDBACK],
+        )
+        try:
+            write_file(target, [page.encode()])
+        except OSError as error:
+            raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
+        return target
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is computed; False where `timeout` seconds were not enough."""
         return self._background.wait(timeout)
@@ -227,7 +260,16 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             yield ipywidgets.jslink((self.controls, "layer"), (view, "layer"))
 
     def _areas(self) -> list[Any]:
-        areas = {
+        boxes = []
+        for name, view in self._by_name().items():
+            box = ipywidgets.Box([view])
+            box.add_class("mlx-area")
+            box.add_class(f"mlx-area-{name}")
+            boxes.append(box)
+        return boxes
+
+    def _by_name(self) -> dict[str, Any]:
+        return {
             "controls": self.controls,
             "graph": self.graph,
             "preview": self.preview,
@@ -235,13 +277,6 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             "histogram": self.histogram,
             "choosing": self.choosing,
         }
-        boxes = []
-        for name, view in areas.items():
-            box = ipywidgets.Box([view])
-            box.add_class("mlx-area")
-            box.add_class(f"mlx-area-{name}")
-            boxes.append(box)
-        return boxes
 
     def _interrupt(self) -> None:
         runs = self._runs
@@ -346,11 +381,12 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self._prepare()
             assert self._runs is not None
             name, given = self._inputs[image][0], self._runs.coarse(image)
-            metric = "psnr" if any(row.metric == "PSNR" for row in self.results) else "snr"
+            in_psnr = any(row.metric == "PSNR" for row in self.results)
             found = recommend(
                 self.model,
                 [given],
-                **{metric: target},
+                psnr=target if in_psnr else None,
+                snr=None if in_psnr else target,
                 custom_layers=self._calibrated.custom_layers,
                 progress=report,
                 cancelled=cancelled,
@@ -391,7 +427,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
                 self._done.add(step)
                 count += 1
             else:
-                return f"{count} of other pictures" if count else ""
+                return f"{count} more of other pictures" if count else ""
 
     def _run_feedback(self, image: int, cancelled: threading.Event) -> str:
         """All depths with error feedback, at any time the chosen one first; returns what was done, in words."""

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,6 +16,8 @@ LINKED = ("bits", "scheme", "layer", "image")
 _EXPORT = re.compile(r"^export default ", re.MULTILINE)
 _LEFT_OUT = ("progress", "working")
 """Messages about a computation that is not there."""
+_ABILITIES = ("saves", "finds")
+"""What a view offers only where a kernel answers."""
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; "
     "connect-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -23,11 +25,28 @@ _POLICY = (
 """The page loads nothing from anywhere, whatever the names in a model file may say."""
 
 
-def report(views: Mapping[str, View], *, title: str, about: str) -> str:
-    """A self-contained page with these views, linked, in the explorer's areas of the same names."""
+def report(
+    views: Mapping[str, View],
+    *,
+    title: str,
+    about: str,
+    traits: Mapping[str, Any],
+    images: Sequence[int],
+    without: Sequence[str] = (),
+) -> str:
+    """A self-contained page with these views, linked, in the explorer's areas of the same names.
+
+    `traits` are those that the views share; of the pictures only `images` are in it, by index; what has the class of a
+    scheme in `without` is hidden.
+    """
     styles = "\n".join(dict.fromkeys(str(view._css) for view in views.values()))
     modules = ",\n".join(f"{json.dumps(name)}: {_module(view)}" for name, view in views.items())
-    data = {"linked": LINKED, "views": {name: _recorded(view) for name, view in views.items()}}
+    shared = {**traits, "image": images.index(traits["image"])}
+    recorded = {
+        name: {"traits": {**view.shown_state(), **shared}, "messages": _messages(view, images)}
+        for name, view in views.items()
+    }
+    data = {"linked": LINKED, "views": recorded}
     areas = "".join(f'<div class="mlx-area mlx-area-{name}"><div data-view="{name}"></div></div>' for name in views)
     return f"""<!doctype html>
 <html lang="en">
@@ -44,7 +63,7 @@ def report(views: Mapping[str, View], *, title: str, about: str) -> str:
 <body>
 <main>
 <header><h1>{escape(title)}</h1><p>{escape(about)}</p></header>
-<div class="mlx-explorer"><div class="mlx-screen">{areas}</div></div>
+<div class="mlx-explorer" data-without="{" ".join(without)}"><div class="mlx-screen">{areas}</div></div>
 <footer><p>Made with mlexplorer. Everything in this file was computed before; no model is in it.</p></footer>
 </main>
 <script type="application/json" id="mlx-data">{_script_json(data)}</script>
@@ -67,15 +86,21 @@ def _module(view: View) -> str:
     return f"(() => {{\n{text}\n}})()"
 
 
-def _recorded(view: View) -> dict[str, Any]:
-    return {
-        "traits": view.shown_state(),
-        "messages": [
-            [_finite(content), [base64.b64encode(buffer).decode() for buffer in buffers]]
-            for content, buffers in view.recorded()
-            if content.get("type") not in _LEFT_OUT
-        ],
-    }
+def _messages(view: View, images: Sequence[int]) -> list[Any]:
+    """The messages to replay, as JSON and base64: of these pictures, and without what only a kernel can do."""
+    messages = []
+    for content, buffers in view.recorded():
+        kind = content.get("type")
+        if kind in _LEFT_OUT or content.get("image", images[0]) not in images:
+            continue
+        if "image" in content:
+            content = {**content, "image": images.index(content["image"])}
+        if kind == "inputs":
+            content = {**content, "names": [content["names"][index] for index in images]}
+            buffers = [buffers[index] for index in images]
+        content = {**content, **{name: False for name in _ABILITIES if name in content}}
+        messages.append([_finite(content), [base64.b64encode(buffer).decode() for buffer in buffers]])
+    return messages
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,8 @@ const PAN_STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Ar
 const MODES = { split: "Split", side: "Side by side", difference: "Difference" };
 const GRIP = 18;
 
+// Whole screen pixels for each pixel of a picture, where that wastes little room.
+const wholePixels = (zoom) => (Math.floor(zoom) >= zoom * 0.75 ? Math.floor(zoom) : zoom);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // Makes a canvas as large as its element is in device pixels.
@@ -35,11 +37,21 @@ function pixelsOf(bitmap) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height).data;
 }
 
-// The largest difference of the three channels for each pixel as a picture, and its mean and maximum; null for
-// pictures of different sizes. Kept with the picture, as the slider comes by again.
-function difference(before, after) {
-  if (before.width !== after.width || before.height !== after.height) return null;
-  if (after.difference?.from === before) return after.difference;
+function coloured(width, height, colours, numbers, from) {
+  const context = scratch(width, height);
+  context.putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), width, height), 0, 0);
+  return { ...numbers, from, bitmap: context.canvas };
+}
+
+// The difference as a report brings it, in levels, as its pictures are not exact.
+function sentDifference(after, before) {
+  const { levels: top, ...numbers } = after.sent;
+  const levels = pixelsOf(after.levels);
+  const colours = new Uint32Array(after.width * after.height).map((_, pixel) => RAMP[Math.round((levels[pixel * 4] / top) * 255)]);
+  return coloured(after.width, after.height, colours, numbers, before);
+}
+
+function pixelDifference(before, after) {
   before.pixels ??= pixelsOf(before.bitmap);
   const [a, b] = [before.pixels, before === after ? before.pixels : pixelsOf(after.bitmap)];
   const colours = new Uint32Array(before.width * before.height);
@@ -51,10 +63,15 @@ function difference(before, after) {
     if (value > largest) largest = value;
     if (value) changed += 1;
   }
-  const context = scratch(before.width, before.height);
-  context.putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), before.width, before.height), 0, 0);
-  const share = changed / colours.length;
-  after.difference = { from: before, bitmap: context.canvas, mean: sum / colours.length, largest, share };
+  const numbers = { mean: sum / colours.length, largest, share: changed / colours.length };
+  return coloured(before.width, before.height, colours, numbers, before);
+}
+
+// The largest difference of the three channels for each pixel as a picture, and its mean and maximum; null for
+// pictures of different sizes. Kept with the picture, as the slider comes by again.
+function difference(before, after) {
+  if (before.width !== after.width || before.height !== after.height) return null;
+  if (after.difference?.from !== before) after.difference = after.levels ? sentDifference(after, before) : pixelDifference(before, after);
   return after.difference;
 }
 
@@ -68,14 +85,14 @@ function differenceLegend() {
     html("div", { class: "bar", "aria-hidden": "true" }, rampPicture(), Object.values(marks)),
     html("div", { class: "ticks", "aria-hidden": "true" }, ticks), words,
   );
-  const show = (found) => {
+  const show = (found, lossy) => {
     for (const [name, mark] of Object.entries(marks)) {
       mark.hidden = !found;
       if (found) mark.style.left = `${(differencePlace(found[name]) * 100).toFixed(2)}%`;
     }
     words.textContent = found
       ? `Pixel values apart, the largest of three channels: mean ${found.mean.toFixed(found.mean < 10 ? 2 : 1)} (○), at most ${found.largest} (◆); ${(found.share * 100).toFixed(found.share > 0.1 ? 0 : 1)} % of the pixels differ. The same scale for all depths.`
-      : "The difference comes with the full picture.";
+      : lossy ? "A report holds compressed pictures, which say nothing of small differences." : "The difference comes with the full picture.";
   };
   return { element, show };
 }
@@ -128,12 +145,16 @@ function pictureStage() {
     const [w, h] = [Math.round(width * device()), Math.round(height * device())];
     return state.mode === "side" ? [(w - gap) / 2, h, gap] : [w, h, 0];
   };
-  // The zoom that shows the whole picture; whole pixels where that wastes little room.
+  // The zoom that shows the whole picture.
   const fitting = () => {
     const [w, h] = size();
     const [paneWidth, paneHeight] = pane();
-    const zoom = Math.min(paneWidth / w, paneHeight / h);
-    return Math.floor(zoom) >= zoom * 0.75 ? Math.floor(zoom) : zoom;
+    return wholePixels(Math.min(paneWidth / w, paneHeight / h));
+  };
+  // As high as the whole picture in the viewport's width, whichever way the pictures are shown.
+  const viewportHeight = (w, h) => {
+    const zoom = wholePixels(Math.min(width / w, TALLEST / h) * device()) / device();
+    return Math.max(LOWEST, Math.round(h * zoom)) * (state.mode === "side" ? SIDE_HEIGHT : 1);
   };
   const zoomNow = () => state.zoom ?? fitting();
   const larger = () => {
@@ -225,7 +246,7 @@ function pictureStage() {
     if (!scene?.before?.bitmap && !scene?.after?.bitmap) return;
     if (!width) return;
     const [w, h] = size();
-    height = Math.max(LOWEST, Math.min((width * h) / w, TALLEST)) * (state.mode === "side" ? SIDE_HEIGHT : 1);
+    height = viewportHeight(w, h);
     viewport.style.height = `${height}px`;
     settle();
     const { before, after, names } = scene;
@@ -263,7 +284,7 @@ function pictureStage() {
     const said = { split: `Left: ${left}, right: ${right}`, side: `Left: ${left}, right: ${right}`, difference: tags.before.textContent };
     canvas.setAttribute("aria-label", said[state.mode]);
     legend.element.hidden = !differs;
-    if (differs) legend.show(found);
+    if (differs) legend.show(found, after?.lossy);
     flip.setAttribute("aria-pressed", String(state.flipped));
     const zoom = zoomNow();
     zoomText.textContent = `${zoom < 1 ? (zoom * 100).toFixed(0) : Math.round(zoom * 100)} %`;
@@ -276,11 +297,11 @@ function pictureStage() {
   function read(event) {
     const { before, after } = scene ?? {};
     const picture = after ?? before;
-    if (!picture?.bitmap) return;
+    if (!picture?.bitmap || picture.lossy) return;
     const [x, y] = placeAt(event);
     const [column, row] = [Math.floor(x * picture.width), Math.floor(y * picture.height)];
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return void (readout.textContent = "");
-    const values = [before, after].filter((one) => one?.width === picture.width).map((one) => pixelAt(one.bitmap, column, row).join(" "));
+    const values = [before, after].filter((one) => one?.width === picture.width && !one.lossy).map((one) => pixelAt(one.bitmap, column, row).join(" "));
     readout.textContent = `(${column}, ${row})  ${values.join("  →  ")}`;
   }
 
