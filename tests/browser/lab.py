@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium for the browser tests, each in folders of its own."""
+"""Real Jupyter servers and a real Chromium for the browser tests, each in folders of its own."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "doNotDisturbMode": True,
     },
 }
+_LAB_ARGUMENTS = (
+    *("--LabApp.extension_manager=readonly", "--LabApp.news_url=None"),
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+)
 _SERVER_SECONDS = 60
 _PAGE_MILLISECONDS = 60_000
 
@@ -45,14 +49,42 @@ def find_chromium() -> str | None:
 @contextmanager
 def jupyterlab(folder: Path, state: Path, theme: str = "JupyterLab Light") -> Iterator[str]:
     """Serve a folder; yields the server's address. Settings, kernels and workspaces go to `state`."""
+    _write_settings(state, theme)
+    with serving("jupyterlab", folder, state, "--LabApp.expose_app_in_browser=True", *_LAB_ARGUMENTS) as address:
+        yield address
+
+
+@contextmanager
+def notebook7(folder: Path, state: Path) -> Iterator[str]:
+    """The same with Jupyter Notebook 7, which draws notebooks by JupyterLab's parts on pages of their own."""
+    _write_settings(state, "JupyterLab Light")
+    with serving("notebook", folder, state, "--JupyterNotebookApp.expose_app_in_browser=True") as address:
+        yield address
+
+
+@contextmanager
+def voila(notebook: Path, state: Path) -> Iterator[str]:
+    """Serve one notebook as a page without code; yields its address."""
+    with _server("voila", state, str(notebook), "--Voila.ip=127.0.0.1", ready="voila/static/main.js") as address:
+        yield address
+
+
+@contextmanager
+def serving(module: str, folder: Path, state: Path, *arguments: str) -> Iterator[str]:
+    """A Jupyter server of a folder, open to this machine without a token; yields its address."""
+    common = (
+        *("--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
+        *("--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"),
+    )
+    with _server(module, state, *common, *arguments, ready="api/status") as address:
+        yield address
+
+
+@contextmanager
+def _server(module: str, state: Path, *arguments: str, ready: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme, "adaptive-theme": False}}
-    for name, values in settings.items():
-        file = state / "settings" / f"{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
@@ -63,17 +95,12 @@ def jupyterlab(folder: Path, state: Path, theme: str = "JupyterLab Light") -> It
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "IPYTHONDIR": str(state / "ipython"),
     }
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
-        *("--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly", "--LabApp.news_url=None"),
-        *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", f"--ServerApp.root_dir={folder}"),
-    ]
+    command = [sys.executable, "-m", module, "--no-browser", f"--port={port}", *arguments]
     with (state / "server.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             address = f"http://127.0.0.1:{port}"
-            _wait_for(f"{address}/api/status", server, state / "server.log")
+            _wait_for(f"{address}/{ready}", server, state / "server.log")
             yield address
         finally:
             server.terminate()
@@ -81,6 +108,14 @@ def jupyterlab(folder: Path, state: Path, theme: str = "JupyterLab Light") -> It
                 server.wait(15)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+def _write_settings(state: Path, theme: str) -> None:
+    settings = {**_SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme, "adaptive-theme": False}}
+    for name, values in settings.items():
+        file = state / "settings" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -93,7 +128,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
 @contextmanager
@@ -115,21 +150,21 @@ def chromium(width: int = 1400, height: int = 1150) -> Iterator[Any]:
 
 def _only_this_machine(route: Any) -> None:
     url = route.request.url
-    if "//127.0.0.1" in url or url.startswith(("data:", "blob:")):
+    if "//127.0.0.1" in url or url.startswith(("data:", "blob:", "file:")):
         route.continue_()
     else:
         route.abort()
 
 
 class Notebook:
-    """A notebook open in JupyterLab, its kernel idle."""
+    """A notebook open in JupyterLab, or at another `place` in Notebook 7, its kernel idle."""
 
-    def __init__(self, context: Any, address: str, name: str) -> None:
+    def __init__(self, context: Any, address: str, name: str, place: str = "doc/tree/{name}?reset") -> None:
         self.page = context.new_page()
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._listen)
-        self.page.goto(f"{address}/doc/tree/{name}?reset", wait_until="domcontentloaded")
+        self.page.goto(f"{address}/{place.format(name=name)}", wait_until="domcontentloaded")
         self._until("window.jupyterapp && window.jupyterapp.started")
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=_PAGE_MILLISECONDS)
         self._until(f"{_SESSION}?.session?.kernel?.status === 'idle'")
