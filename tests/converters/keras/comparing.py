@@ -82,4 +82,4 @@ def layer_types(converted: Any) -> list[str]:
 
 
 def sequential(*layers: Any, shape: Sequence[int]) -> Any:
-    return keras.Sequential([keras.Input(tuple(shape)), *layers])
+    return keras.Sequential([keras.Input(tuple(shape), name="x"), *layers])
