@@ -95,7 +95,8 @@ class Choosing(View):
         self._model = model
         self._on_find, self._on_plan = on_find, on_plan
         if model is not None:
-            self.publish("layers", {"type": "layers", "layers": layers_data(model), "finds": on_find is not None})
+            abilities = {"finds": on_find is not None, "edits": on_plan is not None}
+            self.publish("layers", {"type": "layers", "layers": layers_data(model), **abilities})
         for row in rows:
             self.add(row)
 

@@ -37,7 +37,7 @@ class Curve(View):
 
     def show_frontier(self, choices: Iterable[Mapping[str, Any]]) -> None:
         """Draw the choices of a frontier (see `frontier_data`): those with mixed plans can be clicked."""
-        self.publish("frontier", {"type": "frontier", "choices": list(choices)})
+        self.publish("frontier", {"type": "frontier", "choices": list(choices), "edits": self._on_plan is not None})
 
     def handle(self, content: Mapping[str, Any]) -> None:
         """Take the plan of the point that was clicked."""

@@ -16,7 +16,7 @@ LINKED = ("bits", "scheme", "layer", "image")
 _EXPORT = re.compile(r"^export default ", re.MULTILINE)
 _LEFT_OUT = ("progress", "working")
 """Messages about a computation that is not there."""
-_ABILITIES = ("saves", "finds")
+_ABILITIES = ("saves", "finds", "edits")
 """What a view offers only where a kernel answers."""
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; "

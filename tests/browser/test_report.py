@@ -67,6 +67,12 @@ def test_what_only_a_kernel_can_do_is_not_offered(page: Any) -> None:
     assert not page.locator(".mlx-controls .save").is_visible()
     assert not page.get_by_text("Find a mixed plan").is_visible()
     assert not page.locator(".mlx-controls label.feedback").is_visible()
+    column = page.locator(".mlx-choosing .column").first
+    column.focus()
+    bits = column.get_attribute("aria-valuetext")
+    page.keyboard.press("ArrowUp")
+    assert column.get_attribute("aria-valuetext") == bits
+    assert not page.locator(".mlx-controls input[value=mixed]").is_checked()
 
 
 def test_a_click_on_the_curve_and_on_a_layer_is_followed_everywhere(page: Any) -> None:

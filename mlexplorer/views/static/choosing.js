@@ -12,7 +12,7 @@ function candidates(data, image) {
   const uniform = SCHEMES.flatMap((scheme) => BITS.map((bits) => ({ scheme, bits, label: depthName(scheme, bits) })));
   const measured = [...uniform, { scheme: MIXED, bits: 0, label: SCHEME_NAMES[MIXED] }]
     .map((one) => ({ ...one, nbytes: results.size(one.scheme, one.bits), quality: results.quality(image, one.scheme, one.bits)?.value }));
-  const mixed = data.frontier
+  const mixed = (data.edits ? data.frontier : [])
     .filter(({ label }) => label === "mixed")
     .map((choice) => ({ scheme: MIXED, label: "mixed plan", nbytes: choice.nbytes, quality: choice.quality, plan: choice.bits }));
   return [...measured, ...mixed].filter(({ nbytes, quality }) => nbytes && quality !== undefined && quality !== null && !Number.isNaN(quality));
@@ -79,7 +79,7 @@ function mount({ model, root, data, choose }) {
 
   function set(layer, bits, keep = true) {
     const now = current();
-    if (now.bits[layer] === bits) return;
+    if (!data.edits || now.bits[layer] === bits) return;
     if (keep) remember(snapshot());
     send({ ...now, bits: { ...now.bits, [layer]: bits } });
   }
@@ -96,7 +96,7 @@ function mount({ model, root, data, choose }) {
     const number = html("b");
     const bar = html("div", {
       class: "column", role: "slider", tabindex: "-1", "aria-orientation": "vertical",
-      "aria-valuemin": 1, "aria-valuemax": STEPS.length, "aria-label": `Bits of ${layer.name}`,
+      "aria-readonly": String(!data.edits), "aria-valuemin": 1, "aria-valuemax": STEPS.length, "aria-label": `Bits of ${layer.name}`,
     }, html("span", { class: "well" }, fill), number);
     const at = (event) => {
       const box = bar.firstChild.getBoundingClientRect();
@@ -158,7 +158,7 @@ function mount({ model, root, data, choose }) {
     const words = layer ? `${layer.name}: ${bitsText(bits[layer.id])}. ` : "";
     about.textContent = mixed
       ? `${words}${size ? `All in all ${megabytes(size)} MB.` : ""}`
-      : `${words}Drag a column, or press the arrow keys on it, to give a layer its own bits.`;
+      : `${words}${data.edits ? "Drag a column, or press the arrow keys on it, to give a layer its own bits." : ""}`;
   }
 
   function paintTarget() {
@@ -204,10 +204,10 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("choosing", {
-  initial: () => ({ results: new Results(), layers: [], finds: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
+  initial: () => ({ results: new Results(), layers: [], finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
-    else if (content.type === "layers") Object.assign(data, { layers: content.layers, finds: content.finds });
+    else if (content.type === "layers") Object.assign(data, { layers: content.layers, finds: content.finds, edits: content.edits });
     else if (content.type === "plan") data.plan = { bits: content.bits, scheme: content.scheme };
     else if (content.type === "frontier") data.frontier = content.choices;
     else if (content.type === "search") data.search = content;

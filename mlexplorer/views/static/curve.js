@@ -148,7 +148,7 @@ function mount({ model, root, data, choose }) {
     const known = data.frontier.map((choice) => ({ ...choice, x: scale.x(choice.nbytes), y: scale.y(choice.quality) }));
     const line = svg("polyline", { class: "line frontier", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
     const mixed = known.filter(({ label }) => label === "mixed");
-    places.push(...mixed.map(({ x, y, bits }) => ({ x, y, plan: bits })));
+    if (data.edits) places.push(...mixed.map(({ x, y, bits }) => ({ x, y, plan: bits })));
     const marks = mixed.map(({ x, y, nbytes, quality }) => svg(
       "g", { class: "point coarse", transform: `translate(${x} ${y}) scale(0.7)` },
       svg("title", {}, `mixed plan: ${megabytes(nbytes)} MB, ${decibels(quality)}`), MARKS[MIXED](),
@@ -200,10 +200,10 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("curve", {
-  initial: () => ({ results: new Results(), frontier: [] }),
+  initial: () => ({ results: new Results(), frontier: [], edits: false }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
-    else if (content.type === "frontier") data.frontier = content.choices;
+    else if (content.type === "frontier") Object.assign(data, { frontier: content.choices, edits: content.edits });
   },
   mount,
 });
