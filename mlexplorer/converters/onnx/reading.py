@@ -19,6 +19,8 @@ from mlexplorer.formats.diagnosis import diagnose, top_level_fields
 from mlexplorer.layers.layer_type import Array
 
 _HEAD = 4096
+_MOST_DENSE = 1 << 26
+"""Elements of a sparse tensor that few numbers may stand for."""
 _GRAPH, _VERSION, _LAST_FIELD = 7, 1, 30
 
 
@@ -64,11 +66,7 @@ def read_model(source: Any) -> tuple[onnx.ModelProto, Path | None]:
 
 def opsets(imports: Iterable[Any]) -> dict[str, int]:
     """The version of each domain; files from before there were any have version 1 of ONNX's own."""
-    versions = {
-        entry.domain.replace("ai.onnx", "") if entry.domain == "ai.onnx" else entry.domain: int(entry.version)
-        for entry in imports
-    }
-    return {"": 1, **versions}
+    return {"": 1, **{"" if entry.domain == "ai.onnx" else entry.domain: int(entry.version) for entry in imports}}
 
 
 def tensor_array(tensor: TensorProto, folder: Path | None) -> Array:
@@ -87,6 +85,20 @@ def tensor_array(tensor: TensorProto, folder: Path | None) -> Array:
     except (ValueError, TypeError, KeyError, OverflowError, AttributeError, OSError) as error:
         raise ModelError(f"the tensor {tensor.name!r} is damaged: {error}") from error
     return np.asarray(array)
+
+
+def dense_array(sparse: onnx.SparseTensorProto, folder: Path | None) -> Array:
+    """The values of a sparse tensor with its zeros; raises ModelError where it is damaged, or too large."""
+    values, indices = tensor_array(sparse.values, folder), tensor_array(sparse.indices, folder)
+    shape = [int(n) for n in sparse.dims]
+    if min(shape, default=1) < 0 or prod(shape) > _MOST_DENSE:
+        raise ModelError(f"the sparse tensor {sparse.values.name!r} has the shape {shape}, which is too large")
+    result: Array = np.zeros(shape, values.dtype)
+    try:
+        result[tuple(indices.T) if indices.ndim == 2 else np.unravel_index(indices, shape)] = values
+    except (ValueError, IndexError, TypeError) as error:
+        raise ModelError(f"the sparse tensor {sparse.values.name!r} is damaged: {error}") from error
+    return result
 
 
 def _external(tensor: TensorProto, folder: Path | None, shape: list[int], dtype: np.dtype[Any]) -> Array:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from mlexplorer.converters.custom import CustomLayers
 from mlexplorer.converters.onnx.folding import Kind, folded, inferred, require_fitting
+from mlexplorer.converters.onnx.functions import definition, with_types, written_out
 from mlexplorer.converters.onnx.node import Node, Value, constant, decoded_attributes
 from mlexplorer.converters.onnx.operators import OPERATORS
-from mlexplorer.converters.onnx.reading import opsets, tensor_array
+from mlexplorer.converters.onnx.ordering import in_order
+from mlexplorer.converters.onnx.reading import dense_array, opsets, tensor_array
 from mlexplorer.converters.options import Interface, Options
 from mlexplorer.converters.source import Shape, SourceLayer
 from mlexplorer.errors import InputError, MlexplorerError, ModelError, UnsupportedError
@@ -28,17 +29,6 @@ _MOST_WRITTEN_OUT = 1 << 16
 """Nodes of functions and conditions: functions that call each other twice may stand for any number."""
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, NotImplementedError)
 """What attributes and tensors that contradict each other make of the code that reads them."""
-
-_ATTRIBUTE_TYPES = {
-    "f": AttributeProto.FLOAT,
-    "i": AttributeProto.INT,
-    "s": AttributeProto.STRING,
-    "t": AttributeProto.TENSOR,
-    "g": AttributeProto.GRAPH,
-    "floats": AttributeProto.FLOATS,
-    "ints": AttributeProto.INTS,
-    "strings": AttributeProto.STRINGS,
-}
 
 
 @dataclass
@@ -96,7 +86,7 @@ class _Tracer:
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor)
         for sparse in graph.sparse_initializer:
-            scope[sparse.values.name] = constant(sparse.values.name, _dense(sparse, self._folder))
+            scope[sparse.values.name] = self._sparse(sparse)
         return scope
 
     def _stored(self, tensor: onnx.TensorProto) -> Value:
@@ -107,6 +97,12 @@ class _Tracer:
             raise ModelError(f"the tensor {tensor.name!r} has the unknown type {tensor.data_type}") from error
         shape = tuple(int(n) for n in tensor.dims)
         return Value(tensor.name, shape, dtype, lambda: tensor_array(tensor, self._folder))
+
+    def _sparse(self, sparse: onnx.SparseTensorProto) -> Value:
+        value = self._stored(sparse.values)
+        value.shape = tuple(int(n) for n in sparse.dims)
+        value.load = lambda: dense_array(sparse, self._folder)
+        return value
 
     def _input(self, info: onnx.ValueInfoProto) -> Value:
         type = info.type
@@ -134,13 +130,13 @@ class _Tracer:
     ) -> None:
         if depth > _DEEPEST:
             raise ModelError(f"functions or conditions lie more than {_DEEPEST} deep in each other")
-        for proto in _sorted(nodes, scope):
+        for proto in in_order(nodes, scope):
             name = proto.name or next(filter(None, proto.output), proto.op_type)
             domain = "" if proto.domain == "ai.onnx" else proto.domain
             type = f"{domain}::{proto.op_type}" if domain else proto.op_type
             try:
                 with named(name, type):
-                    self._step(_stated_types(proto, domain), type, name, scope, versions, depth)
+                    self._step(with_types(proto, domain), type, name, scope, versions, depth)
             except MlexplorerError as error:
                 if not self._trace.unknown:
                     raise
@@ -170,7 +166,7 @@ class _Tracer:
         if not chosen and type == "If" and inputs and inputs[0] is not None and inputs[0].is_constant:
             self._condition(node, scope, versions, depth)
             return
-        if not chosen and type not in OPERATORS and (body := self._body(node)) is not None:
+        if not chosen and type not in OPERATORS and (body := definition(node, self._functions)) is not None:
             self._call(node, body, scope, depth)
             return
         kinds = self._kinds(node, versions, chosen)
@@ -237,38 +233,10 @@ class _Tracer:
         for outer, info in zip(node.proto.output, branch.output, strict=True):
             scope[outer] = inner[info.name]
 
-    def _body(self, node: Node) -> onnx.FunctionProto | None:
-        """What a node stands for: a function of the model, or the operators that ONNX defines it by."""
-        own = self._functions.get((node.proto.domain, node.proto.op_type))
-        if own is not None or not onnx.defs.has(node.proto.op_type, node.proto.domain):
-            return own
-        try:
-            schema = onnx.defs.get_schema(node.proto.op_type, node.version, node.proto.domain)
-        except onnx.defs.SchemaError:
-            return None
-        if schema.has_function:  # type: ignore[attr-defined]
-            return _with_defaults(schema.function_body, schema)
-        if not schema.has_context_dependent_function:  # type: ignore[attr-defined]
-            return None
-        types = [
-            helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape).SerializeToString()
-            if value is not None
-            else b""
-            for value in node.inputs
-        ]
-        body = onnx.FunctionProto()
-        write = schema.get_context_dependent_function  # type: ignore[attr-defined]
-        body.ParseFromString(write(node.proto.SerializeToString(), types))
-        return _with_defaults(body, schema)
-
     def _call(self, node: Node, body: onnx.FunctionProto, scope: Environment, depth: int) -> None:
-        given = {attribute.name: attribute for attribute in node.proto.attribute}
-        defaults = {attribute.name: attribute for attribute in body.attribute_proto}
-        values = dict(zip(body.input, node.inputs, strict=False))
-        inner = {key: value for key, value in values.items() if value is not None}
-        nodes = [_bound(proto, {**defaults, **given}, inner) for proto in body.node]
-        for proto in nodes:
-            proto.name = f"{node.name}/{proto.name or next(filter(None, proto.output), proto.op_type)}"
+        values = zip(body.input, node.inputs, strict=False)
+        inner = {key: value for key, value in values if value is not None}
+        nodes = written_out(node, body, inner)
         versions = opsets(body.opset_import or self._model.opset_import)
         self._follow(nodes, inner, versions, depth + 1)
         for outer, name in zip(node.proto.output, body.output, strict=False):
@@ -290,21 +258,18 @@ class _Tracer:
         self._trace.unknown = [node for node in self._trace.unknown if id(node) in kept]
 
 
-class named:
+@contextmanager
+def named(name: str, type: str) -> Iterator[None]:
     """Puts the node's name before the messages of errors, and makes ours of what damaged nodes raise."""
-
-    def __init__(self, name: str, type: str) -> None:
-        self._text = f"node {name!r} ({type})"
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, MlexplorerError):
-            text = str(error)
-            raise type(error)(text if text.startswith("node ") else f"{self._text}: {text}") from error
-        if isinstance(error, _FAULTS):
-            raise ModelError(f"{self._text} contradicts itself: {error}") from error
+    try:
+        yield
+    except MlexplorerError as error:
+        text = str(error)
+        if text.startswith("node "):
+            raise
+        raise error.__class__(f"node {name!r} ({type}): {text}") from error
+    except _FAULTS as error:
+        raise ModelError(f"node {name!r} ({type}) contradicts itself: {error}") from error
 
 
 def source_layer(node: Node, shapes: Sequence[Shape]) -> SourceLayer:
@@ -331,108 +296,6 @@ def _shape(shape: Shape | None) -> Shape:
     return shape
 
 
-def _stated_types(proto: onnx.NodeProto, domain: str) -> onnx.NodeProto:
-    """The node with `domain`, and with types for its attributes, which the first files did not state."""
-    if proto.domain == domain and all(attribute.type or attribute.ref_attr_name for attribute in proto.attribute):
-        return proto
-    result = onnx.NodeProto()
-    result.CopyFrom(proto)
-    result.domain = domain
-    for attribute in result.attribute:
-        if not attribute.type:
-            kinds = [
-                _ATTRIBUTE_TYPES[field.name] for field, _ in attribute.ListFields() if field.name in _ATTRIBUTE_TYPES
-            ]
-            attribute.type = kinds[0] if kinds else AttributeProto.INT
-    return result
-
-
 def _keeps_shape(node: Node) -> bool:
     """Whether an operator without shape inference is one of the first version's, which keep their input's shape."""
     return node.version < 6 or not onnx.defs.has(node.proto.op_type, node.proto.domain)
-
-
-def _with_defaults(body: onnx.FunctionProto, schema: onnx.defs.OpSchema) -> onnx.FunctionProto:
-    """The function that defines an operator, with the defaults of the operator's attributes."""
-    result = onnx.FunctionProto()
-    result.CopyFrom(body)
-    result.attribute_proto.extend(
-        attribute.default_value for attribute in schema.attributes.values() if attribute.default_value.type
-    )
-    return result
-
-
-def _bound(
-    proto: onnx.NodeProto, attributes: Mapping[str, AttributeProto], inputs: Mapping[str, Value]
-) -> onnx.NodeProto:
-    """A node of a function with the attributes that the call gives it, and without the inputs that it leaves out."""
-    result = onnx.NodeProto()
-    result.CopyFrom(proto)
-    del result.attribute[:]
-    for attribute in proto.attribute:
-        if not attribute.ref_attr_name:
-            result.attribute.append(attribute)
-        elif attribute.ref_attr_name in attributes:
-            entry = result.attribute.add()
-            entry.CopyFrom(attributes[attribute.ref_attr_name])
-            entry.name = attribute.name
-    return result
-
-
-def _sorted(nodes: Sequence[onnx.NodeProto], scope: Mapping[str, Value]) -> Iterator[onnx.NodeProto]:
-    """The nodes after those that they read from; raises ModelError for circles and for what nothing gives."""
-    given = {name for proto in nodes for name in proto.output if name}
-    waiting: dict[str, list[int]] = {}
-    missing = []
-    for index, proto in enumerate(nodes):
-        names = {name for name in _read_by(proto) if name and name not in scope}
-        for name in names:
-            if name not in given:
-                raise ModelError(
-                    f"node {proto.name or proto.op_type!r} ({proto.op_type}) reads {name!r}, which no node, input or "
-                    "tensor gives"
-                )
-            waiting.setdefault(name, []).append(index)
-        missing.append(len(names))
-    ready = [index for index, count in enumerate(missing) if not count]
-    heapify(ready)
-    done = 0
-    while ready:
-        proto = nodes[heappop(ready)]
-        done += 1
-        yield proto
-        for name in proto.output:
-            for index in waiting.pop(name, ()):
-                missing[index] -= 1
-                if not missing[index]:
-                    heappush(ready, index)
-    if done < len(nodes):
-        first = next(proto for proto, count in zip(nodes, missing, strict=True) if count)
-        raise ModelError(
-            f"the nodes read in a circle from each other; {first.name or first.op_type!r} ({first.op_type}) is one"
-        )
-
-
-def _read_by(proto: onnx.NodeProto) -> Iterator[str]:
-    """The names that a node reads, those that graphs within it read from outside included."""
-    yield from proto.input
-    for attribute in proto.attribute:
-        if attribute.HasField("g"):
-            own = {name for node in attribute.g.node for name in node.output}
-            own.update(tensor.name for tensor in attribute.g.initializer)
-            own.update(info.name for info in attribute.g.input)
-            for node in attribute.g.node:
-                yield from (name for name in _read_by(node) if name not in own)
-
-
-def _dense(sparse: onnx.SparseTensorProto, folder: Path | None) -> Any:
-    values, indices = tensor_array(sparse.values, folder), tensor_array(sparse.indices, folder)
-    shape = [int(n) for n in sparse.dims]
-    require_fitting(tuple(shape))
-    result = np.zeros(shape, values.dtype)
-    try:
-        places = tuple(indices.T) if indices.ndim == 2 else np.unravel_index(indices, shape)
-        result[places] = values
-    except (ValueError, IndexError) as error:
-        raise ModelError(f"the sparse tensor {sparse.values.name!r} is damaged: {error}") from error
-    return result

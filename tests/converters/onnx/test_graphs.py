@@ -150,6 +150,32 @@ def test_functions_of_the_model_are_written_out() -> None:
     same(source)
 
 
+def test_functions_leave_out_what_their_calls_leave_out() -> None:
+    body = helper.make_function(
+        "own", "Bounded", ["a", "low", "high"], ["b"], [node("Clip", ["a", "low", "high"], ["b"])],
+        [helper.make_opsetid("", 21)],
+    )  # fmt: skip
+    source = model([node("Bounded", ["x", "low"], ["y"], domain="own")], [floats("x", 2, 3, 5)], ["y"],
+                   [constant("low", 0.25, np.float32)], domain="own")  # fmt: skip
+    source.functions.append(body)
+    assert_close(predicted(converted(source), {"x": X}), {"y": np.maximum(X, 0.25)})
+
+
+def test_sparse_tensors() -> None:
+    def source(*shape: int) -> onnx.ModelProto:
+        result = model([node("MatMul", ["x", "w"], ["y"])], [floats("x", 2, 3, 5)], ["y"])
+        values = constant("w", [1.5, 2.5], np.float32)
+        places = constant("places", [3, 14])
+        result.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, shape))
+        return result
+
+    weights = np.zeros(20, np.float32)
+    weights[[3, 14]] = 1.5, 2.5
+    assert_close(predicted(converted(source(5, 4)), {"x": X}), {"y": X @ weights.reshape(5, 4)})
+    with pytest.raises(errors.ModelError, match="too large"):
+        converted(source(5, 2**26))
+
+
 def test_large_fillings_stay_layers() -> None:
     nodes = [
         node("ConstantOfShape", ["shape"], ["c"], value=constant("v", [0.5], np.float32)),
