@@ -10,7 +10,8 @@ from PIL import Image
 
 from mlexplorer.comparison import Rate
 from mlexplorer.exploration import MIXED, ORIGINAL, Key, Row
-from mlexplorer.views.preview_data import compressed, preview_data, thumbnail
+from mlexplorer.views.preview_data import preview_data, thumbnail
+from mlexplorer.views.preview_report import Recorded, smaller
 from mlexplorer.views.view import View, static
 
 _PARTS = ("colours", "picture", "classes", "arrays", "film")
@@ -52,7 +53,7 @@ class Preview(View):
         self.publish(("row", row.image, row.key), content, buffers)
 
     def recorded(self) -> list[Recorded]:
-        """All messages in their order, with pictures that take a fifth of the bytes; see `smaller`."""
+        """See `View.recorded`; pictures take a fifth of the bytes, so that a report of them can be sent."""
         return list(smaller(super().recorded()))
 
     def agreement(self, row: Row) -> Rate | None:
@@ -81,10 +82,6 @@ class Preview(View):
         """Show what the model can be run on, by name, to pick one of."""
         thumbnails = [thumbnail(given) for _, given in inputs]
         self.publish("inputs", {"type": "inputs", "names": [name for name, _ in inputs]}, thumbnails)
-
-    def recorded(self) -> list[tuple[dict[str, Any], list[bytes]]]:
-        """See `View.recorded`; pictures are compressed, so that a report of them can be sent."""
-        return [compressed(*message) if message[0]["type"] == "row" else message for message in super().recorded()]
 
     def working(self, bits: int, layer: int, layers: int) -> None:
         """Show in the cell of a depth with error feedback which layer is being calibrated; 0 bits for none."""

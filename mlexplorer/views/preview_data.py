@@ -29,7 +29,6 @@ _PLANE = 4
 _SQUARE = 8
 _THUMBNAIL = 160
 _THUMBNAIL_QUALITY = 85
-_COMPRESSED_QUALITY = 92
 
 
 def preview_data(row: Row) -> Message:
@@ -56,20 +55,6 @@ def lossless(picture: Array) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=0, method=0)
     return file.getvalue()
-
-
-def compressed(content: dict[str, Any], buffers: list[bytes]) -> Message:
-    """A row as `preview_data` has it, with pictures that differ by less than the eye sees, marked as `lossy`."""
-    outputs, smaller, rest = [], [], iter(buffers)
-    for output in content.get("outputs", ()):
-        own = [next(rest) for _ in range(output["buffers"])]
-        if output["shows"] == "picture":
-            file = io.BytesIO()
-            Image.open(io.BytesIO(own[0])).save(file, "WEBP", quality=_COMPRESSED_QUALITY, method=4)
-            own, output = [file.getvalue()], {**output, "lossy": True}
-        outputs.append(output)
-        smaller += own
-    return {**content, "outputs": outputs}, smaller
 
 
 def thumbnail(given: Image.Image | Array) -> bytes:

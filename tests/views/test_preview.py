@@ -11,6 +11,8 @@ from mlexplorer.exploration import MIXED, Output, Ranked, Row
 from mlexplorer.exploration import rows as every_row
 from mlexplorer.views.preview import Preview
 from mlexplorer.views.preview_data import ENTRIES, LINE, SIDE, preview_data, thumbnail
+from mlexplorer.views.preview_report import LEVELS_PER_DOUBLING
+from mlexplorer.views.view import View
 from tests.painter import painter, photo
 from tests.views.page import Page
 
@@ -182,3 +184,31 @@ def test_what_is_under_way_is_said_and_taken_back() -> None:
     preview.working(0, 0, 0)
     contents = [content for content, _ in page.received]
     assert contents == [{"type": "working", "bits": b, "layer": n, "layers": m} for b, n, m in ((2, 3, 7), (0, 0, 0))]
+
+
+def test_a_report_gets_smaller_pictures_and_the_differences_as_they_were() -> None:
+    rng = np.random.default_rng(2)
+    before = photo(90, 70)
+    after = np.clip(before + rng.integers(-40, 41, before.shape) * (rng.random((70, 90, 1)) < 0.5), 0, 255)
+    line = np.arange(5, dtype=np.float32)
+    preview = Preview([row(before, line, scheme="original", bits=32), row(after.astype(np.uint8), line)])
+    preview.offer([("meadow", Image.fromarray(photo()))])
+    whole = {content["type"] + content.get("scheme", ""): buffers for content, buffers in View.recorded(preview)}
+    messages = preview.recorded()
+    assert [content["type"] for content, _ in messages] == ["row", "row", "inputs"]
+    content, buffers = messages[1]
+    picture, array = content["outputs"]
+    assert (picture["buffers"], array["buffers"], len(buffers)) == (2, 1, 3)
+    assert sum(map(len, buffers)) < 0.5 * sum(map(len, whole["rowlinear"]))
+    assert buffers[2] == line.tobytes()
+    apart = np.abs(after - before).max(axis=2)
+    assert picture["difference"]["mean"] == pytest.approx(apart.mean())
+    assert picture["difference"]["largest"] == apart.max()
+    assert picture["difference"]["share"] == pytest.approx((apart > 0).mean())
+    levels = decoded(buffers[1])[..., 0]
+    kept = 2.0 ** (levels / LEVELS_PER_DOUBLING) - 1
+    assert np.abs((1 + kept) / (1 + apart) - 1).max() < 0.05
+    assert picture["difference"]["levels"] == LEVELS_PER_DOUBLING * np.log2(256)
+    noise = np.mean((decoded(buffers[0]).astype(float) - after) ** 2)
+    assert 10 * np.log10(255**2 / noise) > 25
+    np.testing.assert_array_equal(decoded(whole["rowlinear"][0]), after)

@@ -2,10 +2,14 @@
 
 const NOT_ASKED = { layers: 0 };
 
+const webp = (buffer) => new Blob([buffer], { type: "image/webp" });
+const bitmapOf = (file) => createImageBitmap(file, { colorSpaceConversion: "none" });
+
 async function decode(output, buffers) {
   if (output.shows === "picture") {
-    const file = new Blob([buffers[0]], { type: "image/webp" });
-    return { ...output, bitmap: await createImageBitmap(file, { colorSpaceConversion: "none" }), address: URL.createObjectURL(file) };
+    const file = webp(buffers[0]);
+    const levels = buffers[1] && (await bitmapOf(webp(buffers[1])));
+    return { ...output, difference: null, sent: output.difference, levels, bitmap: await bitmapOf(file), address: URL.createObjectURL(file) };
   }
   return output.shows === "array" ? { ...output, values: new Float32Array(copyBytes(buffers[0])) } : output;
 }
@@ -24,6 +28,7 @@ async function decodeRow(content, buffers) {
 function forget(row) {
   for (const output of row.outputs.values()) {
     output.bitmap?.close();
+    output.levels?.close();
     if (output.address) URL.revokeObjectURL(output.address);
   }
 }
@@ -145,7 +150,7 @@ function mount({ model, root, data, choose }) {
 
 const RECEIVERS = {
   inputs(data, content, buffers) {
-    const addresses = buffers.map((buffer) => URL.createObjectURL(new Blob([buffer], { type: "image/webp" })));
+    const addresses = buffers.map((buffer) => URL.createObjectURL(webp(buffer)));
     data.inputs?.addresses.forEach((address) => URL.revokeObjectURL(address));
     data.inputs = { names: content.names, addresses };
   },

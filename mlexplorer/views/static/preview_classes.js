@@ -5,7 +5,11 @@ const ROW = 34;
 
 // Labels come as [label, probability, rank, the original's probability, the original's rank].
 const best = (output) => output.labels.find(([, , rank]) => rank === 1);
-const percent = (share) => (share === null ? "not a number" : share > 0.9995 || share === 0 ? `${(share * 100).toFixed(0)} %` : `${(share * 100).toFixed(1)} %`);
+function percent(share) {
+  if (share === null) return "not a number";
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return `${(share * 100).toFixed(share > 0.9995 || share === 0 ? 0 : 1)} %`;
+}
 const ordinal = (rank) => `${rank}${["th", "st", "nd", "rd"][rank % 100 > 10 && rank % 100 < 14 ? 0 : rank % 10] ?? "th"}`;
 
 // What became of a label, as a mark and in words: from rank `from` of the one list to rank `to` of the other.

@@ -85,14 +85,14 @@ function differenceLegend() {
     html("div", { class: "bar", "aria-hidden": "true" }, rampPicture(), Object.values(marks)),
     html("div", { class: "ticks", "aria-hidden": "true" }, ticks), words,
   );
-  const show = (found, lossy) => {
+  const show = (found) => {
     for (const [name, mark] of Object.entries(marks)) {
       mark.hidden = !found;
       if (found) mark.style.left = `${(differencePlace(found[name]) * 100).toFixed(2)}%`;
     }
     words.textContent = found
       ? `Pixel values apart, the largest of three channels: mean ${found.mean.toFixed(found.mean < 10 ? 2 : 1)} (○), at most ${found.largest} (◆); ${(found.share * 100).toFixed(found.share > 0.1 ? 0 : 1)} % of the pixels differ. The same scale for all depths.`
-      : lossy ? "A report holds compressed pictures, which say nothing of small differences." : "The difference comes with the full picture.";
+      : "The difference comes with the full picture.";
   };
   return { element, show };
 }
@@ -284,7 +284,7 @@ function pictureStage() {
     const said = { split: `Left: ${left}, right: ${right}`, side: `Left: ${left}, right: ${right}`, difference: tags.before.textContent };
     canvas.setAttribute("aria-label", said[state.mode]);
     legend.element.hidden = !differs;
-    if (differs) legend.show(found, after?.lossy);
+    if (differs) legend.show(found);
     flip.setAttribute("aria-pressed", String(state.flipped));
     const zoom = zoomNow();
     zoomText.textContent = `${zoom < 1 ? (zoom * 100).toFixed(0) : Math.round(zoom * 100)} %`;
@@ -301,7 +301,7 @@ function pictureStage() {
     const [x, y] = placeAt(event);
     const [column, row] = [Math.floor(x * picture.width), Math.floor(y * picture.height)];
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return void (readout.textContent = "");
-    const values = [before, after].filter((one) => one?.width === picture.width && !one.lossy).map((one) => pixelAt(one.bitmap, column, row).join(" "));
+    const values = [before, after].filter((one) => one?.width === picture.width).map((one) => pixelAt(one.bitmap, column, row).join(" "));
     readout.textContent = `(${column}, ${row})  ${values.join("  →  ")}`;
   }
 
