@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import tempfile
 import zlib
 from collections import Counter
@@ -96,19 +97,20 @@ class KerasArchive:
             pass
         self._file.seek(info.header_offset + 26)
         name, extra = (int.from_bytes(self._file.read(2), "little") for _ in range(2))
-        return io.BufferedReader(_Section(self._file, info.header_offset + 30 + name + extra, info.file_size))
+        start = info.header_offset + 30 + name + extra
+        if start + info.file_size > self._file.seek(0, io.SEEK_END):
+            raise FileFormatError(f"the archive is damaged: {info.filename} goes beyond its end; copy or save it again")
+        return io.BufferedReader(_Section(self._file, start, info.file_size))
 
     def _unpacked(self, info: ZipInfo) -> BinaryIO:
         limit = _FLOOR + _EXPANSION * self._size(info)
+        if info.file_size > limit:  # no more than this many bytes are unpacked, whatever is there
+            raise FileFormatError(
+                f"{info.filename} in the archive unpacks to {info.file_size:,} bytes: a decompression bomb"
+            )
         file = tempfile.TemporaryFile()  # noqa: SIM115
         with self._zip.open(info) as member:
-            while chunk := member.read(_CHUNK):
-                file.write(chunk)
-                if file.tell() > limit:
-                    file.close()
-                    raise FileFormatError(
-                        f"{info.filename} in the archive unpacks to more than {limit:,} bytes: a decompression bomb"
-                    )
+            shutil.copyfileobj(member, file, _CHUNK)
         file.seek(0)
         return file
 

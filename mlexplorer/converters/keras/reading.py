@@ -195,6 +195,8 @@ def _is_json(head: bytes) -> bool:
 def _named(path: Path) -> Iterator[None]:
     """Errors that name the file."""
     with _labelled(str(path)):
+        if "\0" in str(path):
+            raise FileFormatError("no path has a null character in it")
         try:
             yield
         except OSError as error:
