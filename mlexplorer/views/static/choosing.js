@@ -166,8 +166,8 @@ function mount({ model, root, data, choose }) {
     const known = candidates(data, image).map(({ quality }) => quality).filter(Number.isFinite);
     target.hidden = !known.length;
     if (!known.length) return;
-    range.min = Math.floor(Math.min(...known));
-    range.max = Math.ceil(Math.max(...known));
+    range.max = Math.floor(2 * Math.max(...known)) / 2;
+    range.min = Math.min(Math.floor(Math.min(...known)), Number(range.max));
     if (!data.aimed) data.target = Math.min(35, Number(range.max));
     range.value = data.target;
     data.target = range.valueAsNumber;
