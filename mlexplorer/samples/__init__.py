@@ -7,8 +7,8 @@
     >>> pictures, labels = samples.digits()
 
 `style_mosaic.mlmodel` was trained by `train_style.py`, `spatial_transformer.h5` by `train_spatial_transformer.py`; the
-photographs were drawn by `draw_photos.py`. All of them lie beside this file, and README.md there tells how. All of it
-is under mlexplorer's own licence.
+photographs were drawn by `draw_photos.py`. All of them lie beside this file, and README.md there tells how, and where the
+digits are from. All else is under mlexplorer's own licence.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def spatial_transformer() -> Path:
 def digits() -> tuple[list[Image], list[int]]:
     """200 gray pictures of 28 x 28 pixels and their digits, 20 of each, which the spatial transformer was not shown.
 
-    They are digits of scikit-learn's under random affine maps.
+    They are digits of scikit-learn's, from the UCI repository (README.md beside this file), under random affine maps.
     """
     import PIL.Image
 
