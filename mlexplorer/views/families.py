@@ -39,7 +39,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _PATTERNS)
 
-FAMILIES: tuple[str, ...] = (*dict.fromkeys(name for name, _ in _PATTERNS), "arithmetic", "feature")
+FAMILIES: tuple[str, ...] = (*dict.fromkeys(name for name, _ in _PATTERNS), "arithmetic", "network", "feature")
 
 
 @cache

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlexplorer.errors import InputError, MissingDependencyError, ModelError
+import traitlets
+
+from mlexplorer.errors import InputError, MlexplorerError
 from mlexplorer.graph import Graph, Node
 from mlexplorer.model import Feature, Model
+from mlexplorer.quantization.plan import Plan
+from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.views.custom_source import CustomSources
 from mlexplorer.views.families import family
-from mlexplorer.views.folding import Box, Folded, Frame, fold
-from mlexplorer.views.labels import type_name
+from mlexplorer.views.folding import MANY_FEATURES, MOST_FEATURES, fold
+from mlexplorer.views.labels import chain_lines, node_lines, type_name
 from mlexplorer.views.layout import COLOURS, to_svg
+from mlexplorer.views.outline import Outline, outline_data
 from mlexplorer.views.view import View, static
 
 LONGEST_TEXT = 400
@@ -29,6 +36,7 @@ def node_data(node: Node) -> dict[str, Any]:
         "type": node.type,
         "kind": type_name(node),
         "family": "custom" if node.is_custom else family(node.type),
+        "lines": node_lines(node),
         "scope": node.scope,
         "inputs": list(node.inputs),
         "outputs": list(node.outputs),
@@ -54,38 +62,28 @@ def node_data(node: Node) -> dict[str, Any]:
     return data
 
 
-def graph_data(graph: Graph, features: Iterable[Feature] = (), stem: str = "model") -> dict[str, Any]:
-    """What the page needs to know of the whole graph: nodes, inputs and outputs, colours of the families, file stem."""
+def graph_data(outline: Outline, features: Iterable[Feature] = (), stem: str = "model") -> dict[str, Any]:
+    """What the page needs to know of the whole graph, so that it can fold, lay out and draw it without the kernel."""
+    graph = outline.graph
+    chains = [chain for network in outline.root.walk() for chain in network.chains if len(chain) > 1]
+    captions = {chain: chain_lines([graph.nodes[i] for i in chain]) for chain in chains}
     return {
         "type": "graph",
         "stem": stem,
         "nodes": [node_data(node) for node in graph.nodes],
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
         "features": {feature.name: _feature_text(feature) for feature in features},
+        "featureLimits": [MANY_FEATURES, MOST_FEATURES],
+        "outline": outline_data(outline, captions),
+        "shapes": {value.name: shape_text(value.shape) for value in graph.values if value.shape},
         "colours": dict(COLOURS),
     }
 
 
-def drawing_data(folded: Folded, opened: Collection[str] = ()) -> dict[str, Any]:
-    """What the page needs to know of one drawing: what each box stands for, the frames around it, the arrows."""
-    boxes: list[dict[str, Any]] = []
-    frames: list[dict[str, Any]] = []
-
-    def walk(items: Iterable[Box | Frame], around: tuple[str, ...]) -> None:
-        for item in items:
-            if isinstance(item, Box):
-                copies = [list(copy) for copy in item.copies]
-                boxes.append(
-                    {"key": item.key, "kind": item.kind, "copies": copies, "fold": item.fold, "frames": list(around)}
-                )
-            else:
-                frames.append(
-                    {"key": item.key, "kind": item.kind, "fold": item.fold, "opened": item.opened, "count": item.count}
-                )
-                walk(item.children, (item.key, *around))
-
-    walk(folded.children, ())
-    edges = [[edge.source, edge.target, edge.nested] for edge in folded.edges]
-    return {"type": "drawing", "opened": sorted(opened), "boxes": boxes, "frames": frames, "edges": edges}
+def shape_text(shape: Sequence[int | None]) -> str:
+    """A shape as the page writes it: "1 × 64 × 56 × 56", "?" for a size that varies."""
+    return " × ".join("?" if size is None else str(size) for size in shape)
 
 
 class GraphView(View):
@@ -93,65 +91,136 @@ class GraphView(View):
 
     >>> mle.views.GraphView(model)
 
-    Chains of layers (convolution, batch normalization, activation) are one box, repeated blocks one frame ("× 5"); both
-    open by a double click, and `opened` says which are. `opened={"*"}` folds nothing. Custom layers are never folded.
-    Trait: `layer`, the id of the selected node, "" for none. Raises InputError for anything but a Model or a Graph.
+    Chains of layers (convolution, batch normalization, activation) are one box, repeated blocks one frame ("× 5"),
+    large networks inside the model one box; a click on their mark opens them. Custom layers are never folded into
+    chains or repeats. Folding, layout, search and colours are the page's own work and need no kernel.
 
-    Where no layout command is installed, the page says so in place of the drawing.
+    Traits: `layer`, the id of the selected node, "" for none; `opened`, the names of the open folds, ["*"] for all of
+    them; `colour`, what boxes are coloured by: "type", "size", "bits", or a name that `show_values` was given.
+
+    `custom_layers` are Python classes by name, for the Swift skeleton. Raises InputError for anything but a Model or a
+    Graph.
     """
 
-    _esm = static("view.js", "graph_camera.js", "graph_details.js", "graph.js")
+    _esm = static(
+        "view.js",
+        "graph_folding.js",
+        "graph_layout.js",
+        "graph_colours.js",
+        "graph_drawing.js",
+        "graph_camera.js",
+        "graph_minimap.js",
+        "graph_search.js",
+        "graph_legend.js",
+        "graph_details.js",
+        "graph.js",
+    )
     _css = static("view.css", "graph.css")
 
-    def __init__(self, model: Model | Graph, *, opened: Collection[str] = (), **traits: Any) -> None:
-        super().__init__(**traits)
+    opened = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    colour = traitlets.Unicode("type").tag(sync=True)
+
+    def __init__(
+        self,
+        model: Model | Graph,
+        *,
+        opened: Collection[str] | None = None,
+        custom_layers: Mapping[str, CustomLayerClass] | None = None,
+        **traits: Any,
+    ) -> None:
         if not isinstance(model, Model | Graph):
+            super().__init__(**traits)
             raise InputError(f"GraphView shows a Model or a Graph, not {type(model).__name__}; load the file first")
+        graph = model.graph if isinstance(model, Model) else model
+        outline = Outline(graph)
+        super().__init__(opened=sorted(outline.first_opened() if opened is None else opened), **traits)
         features = (*model.inputs, *model.outputs) if isinstance(model, Model) else ()
         path = model.path if isinstance(model, Model) else None
-        self._graph = model.graph if isinstance(model, Model) else model
+        self._sources = CustomSources(graph, model if isinstance(model, Model) else None, custom_layers)
+        self._graph, self._outline = graph, outline
         self._features = {feature.name: _feature_text(feature) for feature in features}
-        self._opened = frozenset(opened)
-        self.publish("graph", graph_data(self._graph, features, path.stem if path else "model"))
-        self._draw()
+        self.publish("graph", graph_data(outline, features, path.stem if path else "model"))
 
-    @property
-    def opened(self) -> frozenset[str]:
-        """The names of the folds that are open; setting it draws anew."""
-        return self._opened
+    def show_values(
+        self, name: str, values: Mapping[str, float], *, title: str = "", unit: str = "", low_is_worse: bool = False
+    ) -> None:
+        """Offer a number for each layer to colour the boxes by, under this name, in place of what had the name before.
 
-    @opened.setter
-    def opened(self, names: Collection[str]) -> None:
-        self._opened = frozenset(names)
-        self._draw()
+        `values` maps ids of nodes to numbers in `unit`; nodes may be missing, all of them to take the choice away.
+        A box of several layers shows the worst of theirs: the lowest where `low_is_worse`. `title` says in words what
+        is shown. "sensitivity" and "bits" are names that the explorer uses. Raises InputError for unknown nodes and
+        for what is no number.
+        """
+        known = {node.id for node in self._graph.nodes}
+        numbers: dict[str, float | str] = {}
+        for node_id, value in values.items():
+            if node_id not in known:
+                raise InputError(f"the graph has no node {node_id!r}; Graph.nodes lists them")
+            if not isinstance(value, int | float) or math.isnan(value):
+                raise InputError(f"the value of {node_id!r} in {name!r} is {value!r}, which is no number")
+            numbers[node_id] = float(value) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
+        content = {"name": name, "title": title or name, "unit": unit, "lowIsWorse": low_is_worse, "values": numbers}
+        self.publish(("values", name), {"type": "values", **content})
+
+    def show_plan(self, plan: Plan | Mapping[str, int] | None) -> None:
+        """Offer the bits that each layer gets, as the choice "bits": of a plan, or of a mapping from ids of nodes.
+
+        Of a layer's weights the largest counts; one that the plan leaves out keeps the bits of the file. None goes back
+        to those for all layers.
+        """
+        if plan is None:
+            self.show_values("bits", {})
+        elif isinstance(plan, Plan):
+            self.show_values("bits", planned_bits(self._graph, plan), title="bits per weight of the plan", unit="bit")
+        else:
+            self.show_values("bits", plan, title="bits per weight of the plan", unit="bit")
+
+    def show_shapes(self, shapes: Mapping[str, Sequence[int | None]]) -> None:
+        """Tell the shapes of values by the names of their blobs, for the details; the files of networks lack them."""
+        self.publish("shapes", {"type": "shapes", "shapes": {name: shape_text(s) for name, s in shapes.items()}})
 
     def to_svg(self) -> str:
-        """The drawing as it is folded now, as an SVG document in light colours.
+        """The drawing as it is folded now, as an SVG document in light colours, laid out by Graphviz.
 
         Raises MissingDependencyError where no layout command is installed, ModelError where the layout fails.
         """
-        return to_svg(self._graph, fold(self._graph, self._opened), self._features)
+        return to_svg(self._graph, fold(self._outline, self.opened), self._features)
 
     def save_svg(self, path: str | os.PathLike[str]) -> None:
         """Write the drawing as it is folded now to an SVG file; raises what `to_svg` does."""
         Path(path).write_text(self.to_svg(), "utf-8")
 
     def handle(self, content: Mapping[str, Any]) -> None:
-        """Open or close folds, as the page asks."""
-        if content.get("type") == "open":
-            self.opened = self._opened | {str(content["fold"])}
-        elif content.get("type") == "close":
-            self.opened = self._opened - {str(content["fold"])}
+        """Tell the source of a custom layer's class, as the page asks for it."""
+        if content.get("type") == "source":
+            self._tell_source(str(content.get("layer")))
 
-    def _draw(self) -> None:
-        with self._lock:
-            folded = fold(self._graph, self._opened)
-            try:
-                svg = to_svg(self._graph, folded, self._features)
-            except (MissingDependencyError, ModelError) as error:
-                self.publish("drawing", {"type": "failed", "text": str(error)})
-            else:
-                self.publish("drawing", drawing_data(folded, self._opened), [svg.encode()])
+    def recorded(self) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """See `View.recorded`; with the sources of all custom classes, for which nobody will answer."""
+        for node in self._graph.custom_layers:
+            if ("source", node.params.className) not in self._messages:
+                self._tell_source(node.id)
+        return super().recorded()
+
+    def _tell_source(self, layer: str) -> None:
+        try:
+            node = self._graph.node(layer)
+            layers, source = self._sources.of(node)
+        except MlexplorerError as error:
+            self.publish(("source", layer), {"type": "source", "layers": [layer], "fault": str(error)})
+        else:
+            self.publish(("source", node.params.className), {"type": "source", "layers": layers, "source": source})
+
+
+def planned_bits(graph: Graph, plan: Plan) -> dict[str, int]:
+    """The bits of each node's largest weight under a plan, those of the file where the plan leaves it out."""
+    bits: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.weights:
+            weight = max(node.weights, key=lambda weight: weight.count)
+            scheme = plan.schemes.get(weight.key)
+            bits[node.id] = weight.bits if scheme is None else scheme.bits
+    return bits
 
 
 def _feature_text(feature: Feature) -> str:
@@ -176,5 +245,14 @@ def _text(value: Any) -> str:
         return "no parameters"
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        groups = any(isinstance(item, Mapping) for item in value)
+        text = ("; " if groups else ", ").join(map(_item_text, value))
+    else:
+        text = str(value)
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
+def _item_text(item: Any) -> str:
+    """One entry of a list: of a message its fields ("startEdgeSize 1, endEdgeSize 1")."""
+    return ", ".join(f"{name} {value}" for name, value in item.items()) if isinstance(item, Mapping) else str(item)

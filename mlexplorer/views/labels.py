@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlexplorer.graph import Graph, Node
@@ -28,18 +28,29 @@ def box_label(graph: Graph, box: Box, features: Mapping[str, str] | None = None)
     """The label of a box; `features` describes inputs and outputs of the model by name ("image 224 x 224 RGB")."""
     if box.kind in ("input", "output"):
         return _feature_label(box, features or {})
+    if box.kind == "network":
+        return _network_label(graph, box)
     nodes = [graph.node(node_id) for node_id in box.copies[0]]
     copies = f"stands for {len(box.copies)} equal ones" if len(box.copies) > 1 else ""
     tooltip = "\n".join(filter(None, (*(_node_line(node) for node in nodes), copies)))
-    first = nodes[0]
-    if first.custom is not None:
-        title = f"{STAR} {clean(first.custom.className) or 'custom'}"
-        return Label(shorten(title, LONGEST_TITLE), shorten(first.name, LONGEST_CAPTION), tooltip, "custom")
+    if nodes[0].is_custom:
+        return Label(*node_lines(nodes[0]), tooltip, "custom")
+    return Label(*chain_lines(nodes), tooltip, family(main_node(nodes).type))
+
+
+def node_lines(node: Node) -> tuple[str, str]:
+    """Title and caption of one layer; of a custom layer, those are the name of its class and its own."""
+    if node.custom is not None:
+        title = f"{STAR} {clean(node.custom.className) or 'custom'}"
+        return shorten(title, LONGEST_TITLE), shorten(node.name, LONGEST_CAPTION)
+    return chain_lines([node])
+
+
+def chain_lines(nodes: Sequence[Node]) -> tuple[str, str]:
+    """Title and caption of a chain of layers: the name of the main one, and the types of all."""
     main = main_node(nodes)
-    name = main.name or type_name(main)
-    colour = family(main.type)
-    caption = _types(nodes)
-    return Label(shorten(name, LONGEST_TITLE), caption if caption != name else "", tooltip, colour)
+    name, caption = main.name or type_name(main), _types(nodes)
+    return shorten(name, LONGEST_TITLE), caption if caption != name else ""
 
 
 def frame_title(frame: Frame) -> str:
@@ -80,7 +91,7 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
 
 
-def _types(nodes: list[Node]) -> str:
+def _types(nodes: Sequence[Node]) -> str:
     names = [type_name(node) for node in nodes]
     shown = len(names)
     while shown > 1 and len(_joined(names, shown)) > LONGEST_CAPTION:
@@ -99,6 +110,14 @@ def _node_line(node: Node) -> str:
     kind = f"{node.type} {node.custom.className}" if node.custom else type_name(node)
     parts = (f"{node.name} ({kind})", weights, f"{reads} → {writes}" if reads or writes else "")
     return clean("; ".join(filter(None, parts)))
+
+
+def _network_label(graph: Graph, box: Box) -> Label:
+    count = len(box.copies[0])
+    customs = sum(graph.node(node_id).is_custom for node_id in box.copies[0])
+    caption = f"{count} layer{'' if count == 1 else 's'}" + (f", {STAR} {customs} custom" if customs else "")
+    title = shorten(box.title, LONGEST_TITLE)
+    return Label(title, caption, f"{title}: {caption}", "custom" if customs else "network")
 
 
 def _feature_label(box: Box, features: Mapping[str, str]) -> Label:

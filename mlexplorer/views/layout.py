@@ -1,4 +1,7 @@
-"""Laying out a folded graph: DOT by the package graphviz, coordinates by the command `dot` or `graphviz-pure`, SVG."""
+"""A folded graph as an SVG file: DOT by the package graphviz, coordinates by `dot` or `graphviz-pure`.
+
+The page needs none of this: it lays out what is open by itself, in `static/graph_layout.js`.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ COLOURS: Mapping[str, str] = {
     "control": "#a8500f",
     "classic": "#3c7a89",
     "custom": "#d6156c",
+    "network": "#53648c",
     "feature": "#4a4f57",
 }
 """The colour of each family on white; views mix it with their theme's background."""

@@ -15,6 +15,7 @@ from mlexplorer.graph import Graph
 from mlexplorer.layers import LOWERINGS
 from mlexplorer.views.families import FAMILIES, family
 from mlexplorer.views.folding import Box, Folded, Frame, fold
+from mlexplorer.views.outline import Outline
 from mlexplorer.views.repeats import Repeats
 from tests.views.networks import add_layers, network, residual
 
@@ -35,7 +36,9 @@ def arrows(folded: Folded) -> set[tuple[str, str]]:
 
 def check_nothing_lost(graph: Graph, folded: Folded) -> None:
     boxes = [box for box in folded.boxes() if box.kind in ("layer", "chain")]
-    assert Counter(i for box in boxes for copy in box.copies for i in copy) == Counter(node.id for node in graph.nodes)
+    networks = [box for box in folded.boxes() if box.kind == "network"]
+    shown = Counter(i for box in [*boxes, *networks] for copy in box.copies for i in copy)
+    assert shown == Counter(node.id for node in graph.nodes)
     keys = [box.key for box in folded.boxes()] + [frame.key for frame in folded.frames()]
     assert len(set(keys)) == len(keys)
     drawn = {box.key for box in folded.boxes()}
@@ -168,6 +171,37 @@ def test_nested_networks_are_frames_behind_their_owner() -> None:
         ("fork/ifBranch/yes", "fork/ifBranch/active"),
         ("fork/elseBranch/no",),
     ]
+
+
+def test_a_nested_network_opens_and_closes_by_its_name() -> None:
+    message = network(("fork", "branch", "x"), ("end", "pooling", "x")).spec
+    fork = message.neuralNetwork.layers[0].branch
+    add_layers(fork.ifBranch, ("yes", "convolution", "x"), ("inner", "branch", "yes"))
+    add_layers(fork.ifBranch.layers[1].branch.ifBranch, ("deep", "lrn", "yes"))
+    graph = Graph(message)
+    assert {frame.fold for frame in fold(graph).frames()} == {"s0", "s1"}, "small ones are open at first"
+    closed = fold(graph, ())
+    (box,) = [box for box in closed.boxes() if box.kind == "network"]
+    assert (box.key, box.fold, box.title) == ("s0", "s0", "ifBranch")
+    assert set(box.copies[0]) == {node.id for node in graph.nodes if node.scope}
+    assert ("fork", box.copies[0][0]) in arrows(closed)
+    half = fold(graph, {"s0"})
+    assert [box.title for box in half.boxes() if box.kind == "network"] == ["ifBranch"]
+    for folded in (closed, half, fold(graph), fold(graph, {"*"})):
+        check_nothing_lost(graph, folded)
+
+
+@pytest.mark.parametrize(("custom", "opened"), [(False, set()), (True, {"s0"})])
+def test_a_large_nested_network_is_closed_at_first_unless_it_has_a_custom_layer(custom: bool, opened: set[str]) -> None:
+    message = network(("fork", "branch", "x")).spec
+    kinds = random.Random(3).choices(["lrn", "pooling", "flatten", "tile", "reverse"], k=120)
+    layers = [(f"l{i}", kind, f"l{i - 1}" if i else "x") for i, kind in enumerate(kinds)]
+    if custom:
+        layers[60] = ("l60", "custom:Crop", "l59")
+    add_layers(message.neuralNetwork.layers[0].branch.ifBranch, *layers)
+    outline = Outline(Graph(message))
+    assert outline.first_opened() == opened
+    check_nothing_lost(outline.graph, fold(outline))
 
 
 @pytest.mark.parametrize(("count", "boxes", "opened"), [(16, 16, 16), (17, 1, 17), (2000, 1, 1)])

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from mlexplorer.errors import InputError, MissingDependencyError
+from mlexplorer.quantization.linear import Linear
+from mlexplorer.quantization.lookup_table import LookupTable
+from mlexplorer.quantization.plan import Plan
 from mlexplorer.views import graph as graph_module
 from mlexplorer.views.graph import GraphView, graph_data, node_data
+from mlexplorer.views.outline import Outline
 from tests.views.networks import network, residual
 
 Sent = list[tuple[dict[str, Any], list[bytes]]]
@@ -43,38 +47,94 @@ def test_nothing_is_sent_before_the_page_asks_and_everything_whenever_it_does(
     for _ in range(2):
         sent.clear()
         say(view, type="ready")
-        (graph, drawing) = sent
-        assert [node["id"] for node in graph[0]["nodes"]][:3] == ["stem", "first0", "rest0"]
-        assert drawing[0]["type"] == "drawing"
-        assert drawing[1][0].startswith(b"<svg")
-        json.dumps([graph[0], drawing[0]], allow_nan=False)
+        ((graph, buffers),) = sent
+        assert [node["id"] for node in graph["nodes"]][:3] == ["stem", "first0", "rest0"]
+        assert buffers == []
+        json.dumps(graph, allow_nan=False)
 
 
 def test_the_saved_state_is_small() -> None:
     view = GraphView(network(*residual(200)))
     state = {name: value for name, value in view.get_state().items() if not name.startswith("_")}
     assert len(json.dumps(state, default=str)) < 500
-    assert state["layer"] == ""
+    assert (state["layer"], state["opened"], state["colour"]) == ("", [], "type")
 
 
-def test_the_page_opens_and_closes_folds(record: Callable[[GraphView], Sent]) -> None:
+def test_the_outline_has_each_layer_once_and_every_copy() -> None:
     view = GraphView(network(*residual(5)))
+    outline = view._messages["graph"][0]["outline"]
+    root = outline["root"]
+    assert sorted(i for chain in root["chains"] for i in chain) == list(range(22))
+    (block,) = [item for item in root["items"] if isinstance(item, dict)]
+    assert (len(block["copies"]), block["period"], block["parallel"]) == (5, 3, False)
+    assert sorted(at for copy in block["copies"] for at in copy) == list(range(block["start"], block["start"] + 15))
+    chains = [chain for chain in root["chains"] if len(chain) > 1]
+    assert root["captions"] == {chain[0]: [f"first{k}", "convolution · ReLU"] for k, chain in enumerate(chains)}
+    assert outline["producers"][0] == [-1]
+
+
+def test_what_is_open_is_a_trait() -> None:
+    view = GraphView(network(*residual(5)), opened={"*"})
+    assert ">first3<" in view.to_svg()
+    view.opened = []
+    assert ">first3<" not in view.to_svg()
+
+
+def test_numbers_to_colour_by(record: Callable[[GraphView], Sent]) -> None:
+    view = GraphView(network(*residual(2)))
     sent = record(view)
-    say(view, type="ready")
-    (frame,) = sent[1][0]["frames"]
-    assert (frame["kind"], frame["count"], frame["opened"]) == ("repeat", 5, False)
-    closed = [box["key"] for box in sent[1][0]["boxes"]]
-    say(view, type="open", fold=frame["fold"])
-    assert view.opened == {frame["fold"]}
-    drawing = sent[-1][0]
-    assert drawing["opened"] == [frame["fold"]]
-    assert len(drawing["boxes"]) == len(closed) + 4 * 3
-    assert set(closed) <= {box["key"] for box in drawing["boxes"]}
-    inner = next(box for box in drawing["boxes"] if box["copies"][0][0] == "first3")
-    assert inner["frames"] == [f"{frame['fold']}k3", frame["fold"]]
-    say(view, type="close", fold=frame["fold"])
-    assert [box["key"] for box in sent[-1][0]["boxes"]] == closed
-    assert [message[0]["type"] for message in sent] == ["graph", "drawing", "drawing", "drawing"]
+    view.show_values("sensitivity", {"first0": 31.5, "second0": float("inf")}, unit="dB", low_is_worse=True)
+    ((content, _),) = sent
+    assert content["values"] == {"first0": 31.5, "second0": "Infinity"}
+    assert (content["name"], content["unit"], content["lowIsWorse"]) == ("sensitivity", "dB", True)
+    json.dumps(content, allow_nan=False)
+    with pytest.raises(InputError, match="no node 'nowhere'"):
+        view.show_values("sensitivity", {"nowhere": 1})
+    with pytest.raises(InputError, match=r"'first0'.*no number"):
+        view.show_values("sensitivity", {"first0": float("nan")})
+
+
+def test_the_bits_of_a_plan(record: Callable[[GraphView], Sent]) -> None:
+    model = network(*residual(2))
+    view = GraphView(model)
+    sent = record(view)
+    view.show_plan(Plan({"first0:weights": Linear(3), "second1:weights": LookupTable(6)}))
+    view.show_plan({"first0": 2})
+    view.show_plan(None)
+    shown = [content["values"] for content, _ in sent]
+    assert shown == [{"first0": 3, "second0": 32, "first1": 32, "second1": 6}, {"first0": 2}, {}]
+    assert all(content["name"] == "bits" for content, _ in sent)
+
+
+def test_shapes_of_values(record: Callable[[GraphView], Sent]) -> None:
+    view = GraphView(network(*residual(2)))
+    sent = record(view)
+    view.show_shapes({"first0": (1, 3, None, 7)})
+    assert sent[0][0]["shapes"] == {"first0": "1 × 3 × ? × 7"}
+
+
+def test_the_class_of_a_custom_layer_is_told_when_it_is_asked_for(record: Callable[[GraphView], Sent]) -> None:
+    model = network(("conv", "convolution:5", "x"), ("swish", "custom:Swish", "conv"))
+    view = GraphView(model)
+    sent = record(view)
+    say(view, type="source", layer="swish")
+    ((content, _),) = sent
+    assert content["layers"] == ["swish"]
+    space: dict[str, Any] = {}
+    exec(content["source"]["Python"], space)
+    assert space["Swish"]({"crop": 2}).crop == 2
+    assert "class Swish" in content["source"]["Swift"]
+    assert "MLCustomLayer" in content["source"]["Swift"]
+    sent.clear()
+    say(view, type="source", layer="conv")
+    assert "no custom layer" in sent[0][0]["fault"]
+    sent.clear()
+    assert [content["type"] for content, _ in view.recorded()] == ["graph", "source", "source"], "none is told twice"
+    assert [content["type"] for content, _ in GraphView(model).recorded()] == ["graph", "source"]
+    only_graph = GraphView(model.graph)
+    sent = record(only_graph)
+    say(only_graph, type="source", layer="swish")
+    assert list(sent[0][0]["source"]) == ["Python"]
 
 
 def test_what_the_page_knows_of_a_layer() -> None:
@@ -94,7 +154,7 @@ def test_nothing_that_json_lacks_reaches_the_page() -> None:
     model.spec.neuralNetwork.layers[0].unary.scale = float("nan")
     model.spec.neuralNetwork.layers[1].clip.maxVal = float("inf")
     model.spec.neuralNetwork.layers[1].clip.minVal = -2.5
-    data = json.loads(json.dumps(graph_data(model.graph), allow_nan=False))
+    data = json.loads(json.dumps(graph_data(Outline(model.graph)), allow_nan=False))
     assert data["nodes"][0]["parameters"]["scale"] == "nan"
     assert (data["nodes"][1]["parameters"]["maxVal"], data["nodes"][1]["parameters"]["minVal"]) == ("inf", -2.5)
 
@@ -115,17 +175,12 @@ def test_saving(tmp_path: Path) -> None:
     assert all(f">first{i}<" in text for i in range(3))
 
 
-def test_a_page_without_a_layout_command_says_so(
-    monkeypatch: pytest.MonkeyPatch, record: Callable[[GraphView], Sent]
-) -> None:
+def test_a_page_needs_no_layout_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> str:
         raise MissingDependencyError("install it with pip")
 
     monkeypatch.setattr(graph_module, "to_svg", missing)
     view = GraphView(network(("a", "pooling", "x")))
-    sent = record(view)
-    say(view, type="ready")
-    assert {"type": "failed", "text": "install it with pip"}.items() <= sent[1][0].items()
     with pytest.raises(MissingDependencyError):
         view.to_svg()
 
@@ -147,6 +202,9 @@ def test_real_models(pattern: str, corpus: Path, record: Callable[[GraphView], S
     view = GraphView(load(next(corpus.glob(pattern))))
     sent = record(view)
     say(view, type="ready")
-    known = {node["id"] for node in sent[0][0]["nodes"]} | set(sent[0][0]["features"])
-    assert known >= {i for box in sent[1][0]["boxes"] for copy in box["copies"] for i in copy}
-    json.dumps([message[0] for message in sent], allow_nan=False)
+    graph = sent[0][0]
+    networks = [graph["outline"]["root"]]
+    for outer in networks:
+        networks += outer["inner"]
+    assert sorted(i for n in networks for chain in n["chains"] for i in chain) == list(range(len(graph["nodes"])))
+    json.dumps(graph, allow_nan=False)

@@ -2,9 +2,8 @@
 
 const LARGEST_PNG = 16384;
 const PATIENCE = 10000;
+const SOURCE_PATIENCE = 15000;
 const PNG_SCALE = 2;
-
-const decode = (buffer) => new TextDecoder().decode(buffer);
 
 const icon = (path) =>
   svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, svg("path", { d: path }));
@@ -28,392 +27,366 @@ async function pngOf(text, { width, height }) {
     picture.src = url;
     await picture.decode();
     const canvas = html("canvas", { width: Math.ceil(width * scale), height: Math.ceil(height * scale) });
-    const brush = canvas.getContext("2d");
-    brush.fillStyle = "#fff";
-    brush.fillRect(0, 0, canvas.width, canvas.height);
-    brush.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
     return await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   } finally {
     URL.revokeObjectURL(url);
   }
 }
 
-// One drawing in one element: its boxes by key, where they are, and who follows whom.
-class Drawing {
-  constructor(message, graph) {
-    const parsed = new DOMParser().parseFromString(message.text, "image/svg+xml");
-    this.element = document.importNode(parsed.documentElement, true);
-    const [, , width, height] = this.element.getAttribute("viewBox").split(" ").map(Number);
-    this.size = { width, height };
-    this.element.setAttribute("width", width);
-    this.element.setAttribute("height", height);
-    this.element.setAttribute("role", "presentation");
-    this.element.querySelector("g.graph").setAttribute("role", "presentation");
-    this.boxes = new Map(message.boxes.map((box) => [box.key, { ...box, before: [], after: [] }]));
-    this.frames = new Map(message.frames.map((frame) => [frame.key, { ...frame }]));
-    this.edges = [...this.element.querySelectorAll("g.edge")];
-    for (const [source, target] of message.edges) {
-      this.boxes.get(source).after.push(target);
-      this.boxes.get(target).before.push(source);
-    }
-    this.boxOf = new Map();
-    for (const box of this.boxes.values()) {
-      if (box.kind === "layer" || box.kind === "chain") for (const id of box.copies.flat()) this.boxOf.set(id, box);
-    }
-    for (const group of this.element.querySelectorAll("g.node, g.cluster")) this.#adopt(group, graph);
+// The graph as Python told it, with what the page looks up in it.
+function indexed(message) {
+  const graph = { ...message, byId: new Map(message.nodes.map((node) => [node.id, node])) };
+  const producers = graph.outline.producers.map((list) => list.filter((i) => i >= 0).map((i) => graph.nodes[i]));
+  const readers = new Map(graph.nodes.map((node) => [node.id, []]));
+  graph.nodes.forEach((node, i) => producers[i].forEach((producer) => readers.get(producer.id).push(node)));
+  const place = new Map(graph.nodes.map((node, i) => [node.id, i]));
+  graph.writers = (node, name) => producers[place.get(node.id)].filter((other) => other.outputs.includes(name));
+  graph.readers = (node, name) => readers.get(node.id).filter((other) => other.inputs.includes(name));
+  for (const node of graph.nodes) {
+    node.words = [node.name, node.type, node.kind, node.family, node.custom?.className ?? ""].join("\n").toLowerCase();
   }
-
-  #adopt(group, graph) {
-    const key = group.id;
-    const item = this.boxes.get(key) ?? this.frames.get(key);
-    group.id = uniqueId(key);
-    group.dataset.key = key;
-    item.element = group;
-    const isBox = this.boxes.has(key);
-    if (isBox) {
-      const names = item.copies[0].map((id) => {
-        const node = graph.nodes.get(id);
-        return node ? [node.name, node.custom?.className ?? node.kind].join(", ") : `${item.kind} ${id}`;
-      });
-      const folded = item.copies.length > 1 ? `, stands for ${item.copies.length} equal ones` : "";
-      group.setAttribute("role", "option");
-      group.setAttribute("aria-selected", "false");
-      group.setAttribute("aria-label", (graph.nodes.get(item.copies[0][0])?.family === "custom" ? "custom layer " : "") + names.join("; ") + folded);
-      item.words = item.copies.flat().map((id) => {
-        const node = graph.nodes.get(id);
-        return node ? `${node.name} ${node.type} ${node.kind} ${node.family} ${node.custom?.className ?? ""}` : `${id} ${item.kind}`;
-      }).join("\n").toLowerCase();
-    } else {
-      group.setAttribute("role", "presentation");
-    }
-    const points = [...group.querySelector("path:not(.pile)").getAttribute("d").matchAll(/(-?[\d.]+),(-?[\d.]+)/g)];
-    const [xs, ys] = [points.map((point) => +point[1]), points.map((point) => +point[2])];
-    const [, left, top] = /translate\((-?[\d.]+)[ ,]+(-?[\d.]+)\)/.exec(group.parentNode.getAttribute("transform"));
-    item.area = {
-      left: Math.min(...xs) + +left, right: Math.max(...xs) + +left, top: Math.min(...ys) + +top, bottom: Math.max(...ys) + +top,
-    };
-    if (item.fold) {
-      const [x, y] = [Math.max(...xs) - (isBox ? 3 : 12), Math.min(...ys) + (isBox ? 3 : 12)];
-      const sign = item.opened ? "M-3.5 0H3.5" : "M-3.5 0H3.5M0-3.5V3.5";
-      const title = isBox ? "Unfold" : item.opened ? "Fold" : `Unfold all ${item.count}`;
-      const mark = svg(
-        "g", { class: "fold", transform: `translate(${x} ${y})`, "aria-hidden": "true" },
-        svg("title", {}, title), svg("circle", { r: 7 }), svg("path", { d: sign }),
-      );
-      mark.dataset.fold = item.fold;
-      group.append(mark);
-    }
-  }
-
-  // The box that an arrow key leads to: along the arrows, or beside it on the same row.
-  neighbour(box, key) {
-    const middle = (other) => (other.area.left + other.area.right) / 2;
-    const row = (other) => (other.area.top + other.area.bottom) / 2;
-    const nearest = (others) =>
-      others.sort((a, b) => Math.abs(middle(a) - middle(box)) - Math.abs(middle(b) - middle(box)))[0];
-    const all = [...this.boxes.values()];
-    const reach = (box.area.bottom - box.area.top) * 0.8;
-    const beside = all.filter((other) => other !== box && Math.abs(row(other) - row(box)) < reach);
-    switch (key) {
-      case "ArrowDown":
-        return nearest(box.after.map((other) => this.boxes.get(other))) ?? nearest(all.filter((other) => row(other) > row(box) + reach && row(other) < row(box) + 4 * reach));
-      case "ArrowUp":
-        return nearest(box.before.map((other) => this.boxes.get(other))) ?? nearest(all.filter((other) => row(other) < row(box) - reach && row(other) > row(box) - 4 * reach));
-      case "ArrowRight":
-        return nearest(beside.filter((other) => middle(other) > middle(box)));
-      case "ArrowLeft":
-        return nearest(beside.filter((other) => middle(other) < middle(box)));
-      case "Home":
-        return all[0];
-      case "End":
-        return all[all.length - 1];
-      default:
-        return undefined;
-    }
-  }
+  return graph;
 }
 
 function mountGraph({ model, root, data, choose }) {
-  const search = html("input", { type: "search", placeholder: "Find a layer…", "aria-label": "Find a layer by name or type", spellcheck: "false" });
-  const found = html("span", { class: "note found", role: "status" });
+  const said = html("span", { class: "unseen", role: "status" });
+  const say = (text) => { said.textContent = text; };
+  const finder = new Finder({
+    say,
+    found: (words) => {
+      pane.classList.toggle("searching", Boolean(words));
+      for (const chip of legend.querySelectorAll("button")) chip.setAttribute("aria-pressed", String(chip.dataset.words === words));
+      update();
+    },
+    select: (box, id) => select(box, id, true),
+    leave: () => pane.focus(),
+    look: (boxes) => {
+      const { area } = camera;
+      const places = boxes.map((box) => drawing.area(box.key));
+      const inView = places.some(({ left, right, top, bottom }) => top >= area.top && bottom <= area.bottom && left >= area.left && right <= area.right);
+      if (!inView) camera.reveal(places[0]);
+    },
+  });
+  const colours = html("select", { "aria-label": "Colour boxes by", onchange: () => choose({ colour: colours.value }) });
   const foldAll = html("button", { type: "button", class: "fold-all" });
   const sheet = html("div", { class: "sheet", role: "presentation" });
-  const pane = html("div", { class: "pane", role: "listbox", tabindex: "0", "aria-label": "Layers of the model" }, sheet);
+  const far = html("canvas", { class: "far", "aria-hidden": "true" });
+  const pane = html("div", { class: "pane", role: "listbox", tabindex: "0", "aria-label": "Layers of the model: arrow keys walk, Enter unfolds, Shift Enter folds, slash searches" }, far, sheet);
   const notice = html("p", { class: "notice", role: "status" }, "Drawing the graph…");
   const details = html("aside", { class: "details", "aria-label": "Details of the selected layer", tabindex: "0" });
-  const legend = html("div", { class: "legend", role: "group", "aria-label": "Families of layers" });
-  const camera = new Camera(pane, sheet);
-  const stem = () => data.graph?.stem ?? "model";
-  const sizeOf = () => drawing?.size ?? { width: 1, height: 1 };
+  const legend = html("div", { class: "legend", role: "group", "aria-label": "What the colours mean" });
+  const camera = new Camera(pane, sheet, () => look());
+  const map = new Minimap(camera);
+  const zoom = html(
+    "div", { class: "zoom" },
+    button("Zoom in (Ctrl or ⌘ and the wheel, or +)", icon("M3 8h10M8 3v10"), () => camera.zoomBy(ZOOM_STEP)),
+    button("Zoom out (−)", icon("M3 8h10"), () => camera.zoomBy(1 / ZOOM_STEP)),
+    button("Show all of it (0)", icon("M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"), () => camera.fit()),
+  );
+  const stem = () => `${data.graph?.stem ?? "model"}-graph`;
+  const stage = html("div", { class: "stage" }, html("div", { class: "view" }, pane, zoom, map.canvas, notice), details);
   root.append(
     html(
       "div", { class: "bar" },
-      html("div", { class: "search" }, search, found),
+      finder.element,
+      said,
+      html("label", { class: "colours" }, html("span", {}, "Colour"), colours),
       foldAll,
       html(
-        "div", { class: "group" },
-        button("Zoom out", icon("M3 8h10"), () => camera.zoomBy(1 / ZOOM_STEP)),
-        button("Zoom in (Ctrl or ⌘ and the wheel zoom, too)", icon("M3 8h10M8 3v10"), () => camera.zoomBy(ZOOM_STEP)),
-        button("Show all of it", icon("M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"), () => camera.fit()),
-      ),
-      html(
-        "div", { class: "group" },
-        button("Save as SVG", "SVG", () => data.drawing?.text && save(`${stem()}-graph.svg`, "image/svg+xml", data.drawing.text)),
+        "div", { class: "group saves" },
+        button("Save as SVG", "SVG", () => drawing && save(`${stem()}.svg`, "image/svg+xml", drawing.document())),
         button("Save as PNG", "PNG", async () => {
-          if (data.drawing?.text) save(`${stem()}-graph.png`, "image/png", await pngOf(data.drawing.text, sizeOf()));
+          if (drawing) save(`${stem()}.png`, "image/png", await pngOf(drawing.document(), { width: drawing.size.width + 16, height: drawing.size.height + 16 }));
         }),
       ),
     ),
-    html("div", { class: "stage" }, html("div", { class: "view" }, pane, notice), details),
+    stage,
     legend,
   );
 
   let drawing = null;
-  let shown = null;
   let active = null;
   let started = false;
   let anchor = null;
+  let language = "Swift";
+  const shown = { graph: null, opened: "", colours: "", details: [], legend: "", layer: null };
 
-  const unfolded = () => (data.drawing?.opened ?? []).includes("*");
-  const toggle = (fold, close, around) => {
-    anchor = around ? { area: around.area, ids: around.copies?.[0] ?? null, key: around.key } : null;
-    pane.classList.add("waiting");
-    model.send({ type: close ? "close" : "open", fold });
-  };
-  const openFrame = (box) => box.frames.map((key) => drawing.frames.get(key)).find((frame) => frame.opened);
-  const closedFrame = (box) => box.frames.map((key) => drawing.frames.get(key)).find((frame) => frame.fold && !frame.opened);
+  const opened = () => model.get("opened") ?? [];
+  const unfolded = () => opened().includes(UNFOLDED);
 
-  const select = (box, id, reveal) => {
+  // ---- folding
+
+  function toggle(item, from = item) {
+    anchor = { key: item.key, ids: from.copies?.[0] ?? [], area: drawing.area(from.key), first: firstLayer(item) };
+    const names = new Set(opened());
+    if (item.opened) names.delete(item.fold);
+    else names.add(item.fold);
+    choose({ opened: [...names] });
+    say(`${item.opened ? "folded" : "unfolded"}; ${plural(drawing.folded.boxes.size, "box").replace("boxs", "boxes")} now`);
+  }
+
+  const firstLayer = (item) => (item.children ? firstLayer(item.children[0]) : item.copies[0][0]);
+  const around = (box, isIt) => box.frames.map((key) => drawing.folded.frames.get(key)).find(isIt);
+  const openFrame = (box) => around(box, (frame) => frame.opened && frame.fold && !unfolded());
+  const closedFrame = (box) => around(box, (frame) => frame.fold && !frame.opened);
+
+  function refold() {
+    const before = drawing;
+    drawing = new Drawing(data.graph, new Folded(data.graph, opened()));
+    drawing.paint(colouring());
+    sheet.replaceChildren(drawing.element);
+    camera.size = drawing.size;
+    notice.hidden = true;
+    foldAll.textContent = unfolded() ? "Fold all" : "Unfold all";
+    foldAll.hidden = !unfolded() && !drawing.folded.foldable;
+    const { boxes, frames } = drawing.folded;
+    const same = anchor && (boxes.get(anchor.key) ?? frames.get(anchor.key) ?? drawing.folded.boxOf.get(anchor.first) ?? drawing.folded.boxOf.get(anchor.ids[0]));
+    if (!started || !before) begin();
+    else if (same) camera.keep(anchor.area, drawing.area(same.key));
+    if (anchor?.key && same && boxes.has(same.key) && !model.get("layer")) active = same.key;
+    finder.look(data.graph, drawing);
+    map.forget();
+    look();
+    if (before && same) {
+      const [old, now] = [anchor.area, drawing.area(same.key)];
+      drawing.glideFrom(before, { x: now.left - old.left, y: now.top - old.top });
+    }
+    anchor = null;
+  }
+
+  function foldButtons(box) {
+    const [inside, closed] = [openFrame(box), closedFrame(box)];
+    const nouns = { chain: `these ${box.copies[0].length} layers`, network: `its ${countLayers(box.copies[0].length)}` };
+    const buttons = [
+      box.fold ? [`Unfold ${nouns[box.kind] ?? `all ${box.copies[0].length} ${box.kind}s`}`, box] : null,
+      closed ? [`Unfold × ${closed.count}`, closed] : null,
+      inside ? [`Fold ${inside.kind === "repeat" ? `× ${inside.count}` : inside.kind === "scope" ? inside.title : "into one block"}`, inside] : null,
+    ].filter(Boolean);
+    if (!buttons.length) return null;
+    return html("div", { class: "folds" }, buttons.map(([words, item]) => html("button", { type: "button", onclick: () => toggle(item, box) }, words)));
+  }
+
+  // ---- choosing
+
+  function select(box, id, reveal) {
     if (!box) return;
     active = box.key;
     const ids = box.copies.flat();
     const isLayer = box.kind === "layer" || box.kind === "chain";
     const withWeights = box.copies[0].find((other) => data.graph.byId.get(other)?.weights.length);
-    const layer = !isLayer ? "" : id ?? (ids.includes(model.get("layer")) ? model.get("layer") : withWeights ?? ids[0]);
+    const layer = id ?? (!isLayer ? "" : ids.includes(model.get("layer")) ? model.get("layer") : withWeights ?? ids[0]);
     if (layer !== model.get("layer")) choose({ layer });
+    shown.layer = layer;
     update();
-    if (reveal) camera.reveal(box.area);
-  };
-
-  function foldButtons(box) {
-    const [opened, closed] = [openFrame(box), closedFrame(box)];
-    const buttons = [];
-    if (box.fold) {
-      const what = box.kind === "chain" ? `these ${box.copies[0].length} layers` : `all ${box.copies[0].length} ${box.kind}s`;
-      buttons.push(html("button", { type: "button", onclick: () => toggle(box.fold, false, box) }, `Unfold ${what}`));
-    }
-    if (closed) buttons.push(html("button", { type: "button", onclick: () => toggle(closed.fold, false, box) }, `Unfold × ${closed.count}`));
-    if (opened) {
-      const what = opened.kind === "chain" ? "into one block" : `× ${opened.count}`;
-      buttons.push(html("button", { type: "button", onclick: () => toggle(opened.fold, true, box) }, `Fold ${what}`));
-    }
-    return buttons.length ? html("div", { class: "folds" }, buttons) : null;
+    if (reveal) camera.reveal(drawing.area(box.key));
   }
 
-  function showDetails(box) {
-    const layer = model.get("layer");
-    const { byId } = data.graph;
-    if (box && box.copies.flat().includes(layer)) {
-      const parts = members(box, layer, byId, (id) => select(box, id, false));
-      details.replaceChildren(...nodeDetails(byId.get(layer), data.graph.colours, parts, foldButtons(box)).flat().filter(Boolean));
-    } else if (box) {
-      const names = box.copies[0];
-      const rows = names.map((name) => [name, data.graph.features[name] || " "]);
-      const title = names.length > 1 ? plural(names.length, box.kind) : names[0];
-      details.replaceChildren(
-        ...[
-          html("header", {}, html("span", { class: "type feature" }, `${box.kind} of the model`), html("h3", {}, title)),
-          foldButtons(box),
-          definitions(names.length > 1 ? rows : [["Type", data.graph.features[names[0]]]]),
-        ].filter(Boolean),
-      );
-    } else {
-      details.replaceChildren(...modelDetails(data.graph).filter(Boolean));
-    }
+  function deselect() {
+    active = null;
+    shown.layer = "";
+    if (model.get("layer")) choose({ layer: "" });
+    update();
   }
 
-  let described = null;
+  const goTo = (id) => select(drawing.folded.boxOf.get(id), id, true);
+
   function update() {
     if (!drawing) return;
     const layer = model.get("layer");
-    const owner = layer ? drawing.boxOf.get(layer) : undefined;
+    const owner = layer ? drawing.folded.boxOf.get(layer) : undefined;
+    const { boxes } = drawing.folded;
     if (owner) active = owner.key;
-    else if (layer || ["layer", "chain"].includes(drawing.boxes.get(active)?.kind)) active = null;
-    const box = drawing.boxes.get(active);
-    for (const other of drawing.boxes.values()) {
-      const is = other === box;
-      other.element.classList.toggle("chosen", is);
-      other.element.setAttribute("aria-selected", String(is));
-    }
-    for (const edge of drawing.edges) {
-      edge.classList.toggle("near", Boolean(box) && [edge.dataset.source, edge.dataset.target].includes(box.key));
-    }
-    if (box) pane.setAttribute("aria-activedescendant", box.element.id);
-    else pane.removeAttribute("aria-activedescendant");
-    const description = [shown, active, layer];
-    if (!described || description.some((part, i) => part !== described[i])) {
-      if (!described || active !== described[1]) details.scrollTop = 0;
-      described = description;
-      showDetails(box);
+    else if (layer || !boxes.has(active) || ["layer", "chain"].includes(boxes.get(active).kind)) active = null;
+    const box = boxes.get(active);
+    drawing.mark(active, finder.keys);
+    map.forget();
+    look();
+    stage.classList.toggle("chosen", Boolean(box));
+    const described = [drawing, active, layer, data.shapes, colouring(), data.sources.get(layer), language];
+    if (described.some((part, i) => part !== shown.details[i])) {
+      if (active !== shown.details[1] || layer !== shown.details[2]) details.scrollTop = 0;
+      shown.details = described;
+      showDetails(box, layer);
     }
   }
 
-  let hits = [];
-  function find() {
-    const words = search.value.trim().toLowerCase();
-    hits = words && drawing ? [...drawing.boxes.values()].filter((box) => box.words.includes(words)) : [];
-    const marked = new Set(hits);
-    pane.classList.toggle("searching", Boolean(words));
-    for (const box of drawing?.boxes.values() ?? []) box.element.classList.toggle("hit", marked.has(box));
-    const layers = hits.flatMap((box) => box.copies.flat()).filter((id) => {
-      const node = data.graph.byId.get(id);
-      return node && `${node.name} ${node.type} ${node.kind} ${node.family} ${node.custom?.className ?? ""}`.toLowerCase().includes(words);
-    });
-    found.textContent = !words ? "" : hits.length ? plural(layers.length || hits.length, layers.length ? "layer" : "match") : "nothing found";
-    for (const chip of legend.children) chip.setAttribute("aria-pressed", String(chip.dataset.family === words));
+  function showDetails(box, layer) {
+    const { graph } = data;
+    const node = box && !box.isFeature && box.copies.flat().includes(layer) ? graph.byId.get(layer) : null;
+    const parts = node
+      ? nodeDetails(node, graph, {
+          before: box.kind === "network" ? html("p", { class: "note" }, `Inside ${box.title}, which is folded.`) : members(box, layer, graph.byId, (id) => select(box, id, false)),
+          folds: foldButtons(box), colouring: colouring(), choose: goTo,
+          source: node.custom ? sourcePanel(sourceOf(layer), language, (name) => { language = name; update(); }) : null,
+        })
+      : box?.isFeature ? featureDetails(box, graph, foldButtons(box))
+      : box ? networkDetails(box, graph, foldButtons(box))
+      : modelDetails(graph);
+    const close = box ? button("Close (Escape)", "×", () => deselect(), { class: "close" }) : null;
+    details.replaceChildren(...[close, ...parts].flat().filter(Boolean));
   }
 
-  function nextHit(step) {
-    const at = hits.findIndex((box) => box.key === active);
-    const next = hits.length ? hits[at < 0 ? (step > 0 ? 0 : hits.length - 1) : (at + step + hits.length) % hits.length] : null;
-    const words = search.value.trim().toLowerCase();
-    const id = next?.copies.flat().find((other) => data.graph.byId.get(other)?.name.toLowerCase().includes(words));
-    select(next, id, true);
+  // The class of a custom layer; Python writes it when it is asked for.
+  function sourceOf(layer) {
+    if (!data.sources.has(layer)) {
+      data.sources.set(layer, null);
+      model.send({ type: "source", layer });
+      setTimeout(() => {
+        if (data.sources.get(layer)) return;
+        data.sources.set(layer, { late: true });
+        update();
+      }, SOURCE_PATIENCE);
+    }
+    return data.sources.get(layer);
   }
 
-  function drawLegend() {
-    const counts = new Map();
-    for (const node of data.graph.nodes) counts.set(node.family, (counts.get(node.family) ?? 0) + 1);
-    const families = [...counts].sort((a, b) => (b[0] === "custom") - (a[0] === "custom") || b[1] - a[1]);
-    legend.replaceChildren(
-      ...families.map(([family, count]) => {
-        const chip = html(
-          "button", { type: "button", class: family, style: `--family:${data.graph.colours[family]}`, "aria-pressed": "false" },
-          html("i", { "aria-hidden": "true" }, family === "custom" ? "★" : ""), family, html("small", {}, count.toLocaleString("en")),
-        );
-        chip.dataset.family = family;
-        chip.addEventListener("click", () => {
-          search.value = chip.getAttribute("aria-pressed") === "true" ? "" : family;
-          find();
-          if (hits.length && !hits.some((box) => box.key === active)) camera.reveal(hits[0].area);
-        });
-        return chip;
-      }),
-    );
+  // ---- colours
+
+  let palette = null;
+  function colouring() {
+    const name = model.get("colour");
+    if (palette?.graph !== data.graph || palette.asked !== name || palette.values !== data.values) {
+      palette = new Colouring(data.graph, data.values, name);
+      Object.assign(palette, { asked: name, values: data.values });
+    }
+    return palette;
   }
+
+  function recolour() {
+    const choices = colourChoices(data.graph, data.values);
+    const paint = colouring();
+    colours.replaceChildren(...choices.map(([name, words]) => html("option", { value: name, selected: name === paint.name }, words)));
+    colours.value = paint.name;
+    legend.replaceChildren(...(paint.byType ? familyChips(data.graph, (family) => finder.toggle(family)) : valueLegend(paint)));
+    legend.classList.toggle("scale", !paint.byType);
+    drawing?.paint(paint);
+    map.forget();
+  }
+
+  // ---- looking around
 
   function begin() {
     if (!drawing || camera.hidden) return;
     started = true;
-    const top = drawing.boxes.values().next().value;
-    const focus = drawing.boxOf.get(model.get("layer"));
-    camera.start(top?.area ?? { left: 0, right: 0 }, focus?.area);
+    const focus = drawing.folded.boxOf.get(model.get("layer"));
+    camera.start([...drawing.folded.boxes.keys()].map((key) => drawing.area(key)), focus && drawing.area(focus.key));
   }
 
-  function draw() {
-    shown = data.drawing;
-    pane.classList.remove("waiting");
-    if (shown.failed) {
-      notice.textContent = shown.failed;
-      notice.hidden = false;
-      return;
+  // Puts what is in view into the page; too many boxes to be read are painted instead.
+  function look() {
+    if (!drawing || camera.hidden) return;
+    const { area } = camera;
+    const isFar = camera.at.zoom < 0.4 && drawing.folded.boxes.size > FAR_BOXES && drawing.count(area) > FAR_BOXES;
+    pane.classList.toggle("is-far", isFar);
+    const box = drawing.folded.boxes.get(active) ?? drawing.folded.boxes.values().next().value;
+    if (isFar) {
+      const { width, height } = camera.window;
+      paintFrom(fitCanvas(far, width, height), drawing, camera.at, area, getComputedStyle(pane).color, camera.at.zoom > 0.1);
+      drawing.show({ left: 0, right: 0, top: 0, bottom: 0 }, box?.key);
+    } else {
+      drawing.show(area, box?.key);
     }
-    notice.hidden = true;
-    drawing = new Drawing(shown, { nodes: data.graph.byId });
-    sheet.replaceChildren(drawing.element);
-    camera.size = drawing.size;
-    foldAll.textContent = unfolded() ? "Fold" : "Unfold all";
-    foldAll.disabled = !unfolded() && ![...drawing.boxes.values(), ...drawing.frames.values()].some((item) => item.fold);
-    foldAll.hidden = foldAll.disabled;
-    const same = anchor && (drawing.boxes.get(anchor.key) ?? drawing.frames.get(anchor.key) ?? drawing.boxOf.get(anchor.ids?.[0]));
-    if (!started || !same) begin();
-    else camera.keep(anchor.area, same.area);
-    anchor = null;
-    update();
-    find();
+    map.paint(drawing);
+    if (box && box.key === active) pane.setAttribute("aria-activedescendant", drawing.elements.get(active).id);
+    else pane.removeAttribute("aria-activedescendant");
   }
 
-  foldAll.addEventListener("click", () => toggle("*", unfolded(), drawing?.boxes.get(active)));
-  search.addEventListener("input", () => {
-    find();
-    if (hits.length) camera.reveal(hits[0].area);
+  // ---- events
+
+  foldAll.addEventListener("click", () => {
+    const box = drawing.folded.boxes.get(active);
+    anchor = box ? { key: box.key, ids: box.copies[0], area: drawing.area(box.key), first: box.copies[0][0] } : null;
+    if (!box) started = false;
+    choose({ opened: unfolded() ? [] : [UNFOLDED] });
   });
-  search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") nextHit(event.shiftKey ? -1 : 1);
-    else if (event.key === "Escape") search.value = "";
-    else return;
-    event.preventDefault();
-    find();
-  });
+  const itemAt = (target) => {
+    const key = target.closest("g.node, g.cluster")?.dataset.key;
+    return drawing.folded.boxes.get(key) ?? drawing.folded.frames.get(key);
+  };
+  const boxUnder = (event) => {
+    const frame = pane.getBoundingClientRect();
+    const { x, y, zoom: scale } = camera.at;
+    const [px, py] = [(event.clientX - frame.left - x) / scale, (event.clientY - frame.top - y) / scale];
+    const near = 4 / scale;
+    return [...drawing.folded.boxes.values()].find((box) => {
+      const place = drawing.area(box.key);
+      return px >= place.left - near && px <= place.right + near && py >= place.top - near && py <= place.bottom + near;
+    });
+  };
   pane.addEventListener("click", (event) => {
     if (camera.dragged || !drawing) return;
-    const mark = event.target.closest("g.fold");
-    const group = event.target.closest("g.node, g.cluster");
-    const item = drawing.boxes.get(group?.dataset.key) ?? drawing.frames.get(group?.dataset.key);
-    if (mark) toggle(mark.dataset.fold, Boolean(item.opened), item);
-    else if (item?.copies) select(item, undefined, false);
-    else if (!group) {
-      active = null;
-      if (model.get("layer")) choose({ layer: "" });
-      update();
-    }
+    const item = pane.classList.contains("is-far") ? boxUnder(event) : itemAt(event.target);
+    if (item?.fold && event.target.closest("g.fold, .head")) toggle(item);
+    else if (item?.copies) select(item, undefined, pane.classList.contains("is-far"));
+    else if (!item) deselect();
   });
   pane.addEventListener("dblclick", (event) => {
-    const group = event.target.closest("g.node, g.cluster");
-    const item = drawing?.boxes.get(group?.dataset.key) ?? drawing?.frames.get(group?.dataset.key);
-    if (item?.fold && !event.target.closest("g.fold")) toggle(item.fold, Boolean(item.opened), item);
+    const item = drawing && itemAt(event.target);
+    if (item?.copies && item.fold && !event.target.closest("g.fold, .head")) toggle(item);
   });
   pane.addEventListener("keydown", (event) => {
     if (!drawing || event.altKey || event.ctrlKey || event.metaKey) return;
-    const box = drawing.boxes.get(active);
-    if (event.key === "+" || event.key === "=") camera.zoomBy(ZOOM_STEP);
-    else if (event.key === "-") camera.zoomBy(1 / ZOOM_STEP);
-    else if (event.key === "0") camera.fit();
-    else if (event.key === "/") search.focus();
-    else if (event.key === "Enter" && box) {
-      const frame = event.shiftKey ? openFrame(box) : closedFrame(box);
-      if (box.fold && !event.shiftKey) toggle(box.fold, false, box);
-      else if (frame) toggle(frame.fold, frame.opened, box);
-    } else if (event.key === "Escape") {
-      active = null;
-      choose({ layer: "" });
-      update();
-    } else {
-      const next = box ? drawing.neighbour(box, event.key) : drawing.neighbour(drawing.boxes.values().next().value, event.key === "End" ? "End" : "Home");
-      if (!next || (!box && !/^(Arrow|Home|End)/.test(event.key))) {
-        if (/^(Arrow|Home|End)/.test(event.key)) event.preventDefault();
-        return;
+    const box = drawing.folded.boxes.get(active);
+    const actions = {
+      "+": () => camera.zoomBy(ZOOM_STEP), "=": () => camera.zoomBy(ZOOM_STEP), "-": () => camera.zoomBy(1 / ZOOM_STEP),
+      0: () => camera.fit(), "/": () => finder.focus(), Escape: deselect,
+      Enter: () => {
+        const item = event.shiftKey ? openFrame(box) : box.fold ? box : closedFrame(box);
+        if (item) toggle(item, box);
+      },
+    };
+    if (event.key === "Enter" && !box) return;
+    if (actions[event.key]) actions[event.key]();
+    else if (/^(Arrow(Up|Down|Left|Right)|Home|End)$/.test(event.key)) {
+      const first = drawing.folded.boxes.values().next().value;
+      const next = box || event.key === "End" ? drawing.neighbour(box ?? first, event.key) : first;
+      if (next) {
+        select(next, undefined, true);
+        say(`${drawing.words(next)}${next.after.length > 1 ? `; leads to ${next.after.length}` : ""}`);
       }
-      select(next, undefined, true);
-    }
+    } else return;
     event.preventDefault();
   });
 
   const observer = new ResizeObserver(() => {
     if (!started || !camera.moved) begin();
+    look();
   });
   observer.observe(pane);
   const patience = setTimeout(() => {
-    if (!data.drawing) notice.textContent = "No drawing has come. It needs a running kernel: run the cell again.";
+    if (!data.graph) notice.textContent = "No graph has come. It needs a running kernel: run the cell again.";
   }, PATIENCE);
 
-  let drawnGraph = null;
-  let lastLayer = null;
+  function repaint() {
+    if (!data.graph) return;
+    const folds = opened().join(" ");
+    const colour = `${model.get("colour")} ${data.valuesSerial}`;
+    const isNew = shown.graph !== data.graph;
+    if (isNew || shown.opened !== folds || !drawing) {
+      shown.graph = data.graph;
+      shown.opened = folds;
+      if (isNew) started = false;
+      refold();
+    }
+    if (isNew || shown.colours !== colour) {
+      shown.colours = colour;
+      recolour();
+    }
+    const layer = model.get("layer");
+    const moved = shown.layer !== null && layer !== shown.layer;
+    shown.layer = layer;
+    update();
+    const box = drawing.folded.boxOf.get(layer);
+    if (moved && box && !camera.hidden) camera.reveal(drawing.area(box.key));
+  }
+
+  const events = ["change:opened", "change:colour"];
+  for (const event of events) model.on(event, repaint);
   return {
-    repaint() {
-      if (data.graph && drawnGraph !== data.graph) {
-        drawnGraph = data.graph;
-        drawLegend();
-      }
-      if (data.graph && data.drawing && data.drawing !== shown) draw();
-      else update();
-      const layer = model.get("layer");
-      if (drawing && layer !== lastLayer && lastLayer !== null && drawing.boxOf.get(layer)?.key && document.activeElement !== pane && !camera.hidden) {
-        if (!pane.matches(":hover")) camera.reveal(drawing.boxOf.get(layer).area);
-      }
-      lastLayer = layer;
-    },
+    repaint,
     destroy() {
+      for (const event of events) model.off(event, repaint);
       observer.disconnect();
       clearTimeout(patience);
     },
@@ -421,14 +394,20 @@ function mountGraph({ model, root, data, choose }) {
 }
 
 export default defineView("graph", {
-  initial: () => ({ graph: null, drawing: null }),
-  receive(data, content, buffers) {
+  initial: () => ({ graph: null, values: new Map(), valuesSerial: 0, shapes: null, sources: new Map() }),
+  receive(data, content) {
     if (content.type === "graph") {
-      data.graph = { ...content, byId: new Map(content.nodes.map((node) => [node.id, node])) };
-    } else if (content.type === "drawing") {
-      data.drawing = { ...content, text: decode(buffers[0]) };
-    } else if (content.type === "failed") {
-      data.drawing = { failed: content.text };
+      data.graph = indexed(content);
+      if (data.shapes) Object.assign(data.graph.shapes, data.shapes);
+    } else if (content.type === "values") {
+      data.values = new Map(data.values).set(content.name, content);
+      if (!Object.keys(content.values).length) data.values.delete(content.name);
+      data.valuesSerial += 1;
+    } else if (content.type === "shapes") {
+      data.shapes = content.shapes;
+      if (data.graph) Object.assign(data.graph.shapes, data.shapes);
+    } else if (content.type === "source") {
+      for (const layer of content.layers) data.sources.set(layer, content);
     }
   },
   mount: mountGraph,

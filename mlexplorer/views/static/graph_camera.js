@@ -1,17 +1,21 @@
 // Looking around in a drawing that is larger than its window: drag, zoom, fit, and bring a box into view.
 
 const ZOOM_STEP = 1.25;
-const SMALLEST_ZOOM = 0.04;
+const SMALLEST_ZOOM = 0.004;
 const LARGEST_ZOOM = 4;
 const READABLE = 1.1;
-const STILL_READABLE = 0.85;
-const FIRST_LOOK = 1;
-const PADDING = 16;
+const STILL_READABLE = 0.8;
+const JUST_READABLE = 0.68;
+const PADDING = 14;
 
 class Camera {
-  constructor(pane, sheet) {
+  // `changed` is called once a frame while the window moves over the drawing.
+  constructor(pane, sheet, changed) {
     this.pane = pane;
     this.sheet = sheet;
+    this.changed = changed;
+    this.asked = false;
+    this.pointers = new Map();
     this.size = { width: 1, height: 1 };
     this.at = { x: 0, y: 0, zoom: 1 };
     this.moved = false;
@@ -19,7 +23,7 @@ class Camera {
     pane.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     pane.addEventListener("pointerdown", (event) => this.#down(event));
     pane.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) pane.addEventListener(name, () => this.#up());
+    for (const name of ["pointerup", "pointercancel"]) pane.addEventListener(name, (event) => this.#up(event));
   }
 
   get window() {
@@ -30,25 +34,43 @@ class Camera {
     return this.pane.clientWidth < 2 || this.pane.clientHeight < 2;
   }
 
+  // The part of the drawing that is in the window.
+  get area() {
+    const { x, y, zoom } = this.at;
+    const { width, height } = this.window;
+    return { left: -x / zoom, top: -y / zoom, right: (width - x) / zoom, bottom: (height - y) / zoom };
+  }
+
   place(x, y, zoom, eased = false) {
     this.at = { x, y, zoom };
     this.sheet.classList.toggle("gliding", eased);
     this.sheet.style.transform = `translate(${x}px, ${y}px) scale(${zoom})`;
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => {
+      this.asked = false;
+      this.changed();
+    });
   }
 
-  // The first look: all of it where it stays readable, else the top at a readable size, around `focus` where given.
-  start(top, focus) {
+  // The first look: all of it where it stays readable, else the top, as wide as fits, moved to `focus` where given.
+  start(boxes, focus) {
     this.moved = false;
     const { width, height } = this.window;
-    const whole = Math.min((width - 2 * PADDING) / this.size.width, (height - 2 * PADDING) / this.size.height);
+    const room = width - 2 * PADDING;
+    const whole = Math.min(room / this.size.width, (height - 2 * PADDING) / this.size.height);
     if (whole >= STILL_READABLE) {
       this.#centre(Math.min(whole, READABLE));
       return;
     }
-    const zoom = Math.min(READABLE, Math.max((width - 2 * PADDING) / this.size.width, FIRST_LOOK));
-    const middle = (top.left + top.right) / 2;
-    this.place(this.#inside(width / 2 - middle * zoom, width, this.size.width * zoom), PADDING, zoom);
-    if (focus) this.reveal(focus, false);
+    const top = boxes.filter((box) => box.top * STILL_READABLE < height);
+    const [left, right] = [Math.min(...top.map((box) => box.left)), Math.max(...top.map((box) => box.right))];
+    const zoom = Math.min(1, Math.max(room / (right - left), JUST_READABLE));
+    const fits = (right - left) * zoom <= room + 1;
+    const middle = fits ? (left + right) / 2 : (boxes[0].left + boxes[0].right) / 2;
+    const x = width / 2 - middle * zoom;
+    this.place(fits ? x : this.#inside(x, width, this.size.width * zoom), PADDING, zoom);
+    if (focus) this.reveal(focus, false, JUST_READABLE);
     this.moved = false;
   }
 
@@ -67,9 +89,9 @@ class Camera {
   }
 
   // Moves just so far that a rectangle of the drawing is in the window, with room around it.
-  reveal(box, eased = true) {
+  reveal(box, eased = true, least = STILL_READABLE) {
     const { width, height } = this.window;
-    const zoom = Math.max(this.at.zoom, STILL_READABLE);
+    const zoom = this.at.zoom < least * 0.75 ? least : this.at.zoom;
     const move = (from, to, at, length, drawn) => {
       const room = Math.min(80, length / 5);
       const [low, high] = [from * zoom + at, to * zoom + at];
@@ -114,15 +136,22 @@ class Camera {
   #down(event) {
     this.dragged = false;
     if (event.button !== 0) return;
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.drag = { id: event.pointerId, x: event.clientX, y: event.clientY, from: { ...this.at } };
   }
 
   #move(event) {
-    if (!this.drag || event.pointerId !== this.drag.id) return;
+    if (!this.pointers.has(event.pointerId)) return;
     if (event.buttons === 0) {
-      this.#up();
+      this.#up(event);
       return;
     }
+    if (this.pointers.size === 2) {
+      this.#pinch(event);
+      return;
+    }
+    if (event.pointerId !== this.drag?.id) return;
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const [dx, dy] = [event.clientX - this.drag.x, event.clientY - this.drag.y];
     if (!this.dragged && Math.hypot(dx, dy) < 5) return;
     if (!this.dragged) {
@@ -134,7 +163,20 @@ class Camera {
     this.place(this.drag.from.x + dx, this.drag.from.y + dy, this.drag.from.zoom);
   }
 
-  #up() {
+  // Two fingers zoom around the point between them.
+  #pinch(event) {
+    const apart = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y);
+    const before = apart([...this.pointers.values()]);
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const fingers = [...this.pointers.values()];
+    const frame = this.pane.getBoundingClientRect();
+    const [x, y] = [(fingers[0].x + fingers[1].x) / 2 - frame.left, (fingers[0].y + fingers[1].y) / 2 - frame.top];
+    this.dragged = true;
+    if (before > 0) this.zoomBy(apart(fingers) / before, x, y, false);
+  }
+
+  #up(event) {
+    this.pointers.delete(event.pointerId);
     this.drag = null;
     this.pane.classList.remove("dragging");
   }

@@ -17,10 +17,13 @@ function encodingText(weight) {
 
 const shapeText = (shape) => (shape.length ? shape.join(" × ") : "scalar");
 
+// A name that may break behind dots and before capitals.
+const breakable = (name) => name.split(/(?<=\.)|(?<=[a-z])(?=[A-Z])/).flatMap((part, i) => (i ? [html("wbr"), part] : [part]));
+
 function definitions(rows) {
   const items = rows
     .filter(([, value]) => value !== "" && value !== null && value !== undefined)
-    .map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, typeof value === "object" ? value : String(value))));
+    .map(([term, value]) => html("div", {}, html("dt", {}, breakable(term)), html("dd", {}, typeof value === "object" ? value : String(value))));
   return items.length ? html("dl", {}, items) : null;
 }
 
@@ -74,44 +77,103 @@ function members(box, chosen, nodes, choose) {
   return parts;
 }
 
-function nodeDetails(node, colours, before, foldButtons) {
-  const custom = node.custom;
+// A value by name, with its shape where that is known, and a button to who writes or reads it.
+function flow(names, graph, others, choose) {
+  return names.map((name) => {
+    const links = others(name).slice(0, 8).map((node) =>
+      html("button", { type: "button", class: "link", title: `Go to ${node.name || node.type}`, onclick: () => choose(node.id) }, node.name || node.type),
+    );
+    return [name, html("span", {}, graph.shapes[name] ? html("span", { class: "shape" }, graph.shapes[name]) : null, links.length ? links : html("small", {}, graph.features[name] ?? ""))];
+  });
+}
+
+function nodeDetails(node, graph, { before, folds, colouring, source, choose }) {
+  const { custom } = node;
+  const value = colouring && !colouring.byType && !["size", "bits"].includes(colouring.name) ? colouring.textOf(node.id) : "";
+  const bits = colouring?.name === "bits" ? colouring.textOf(node.id) : "";
   return [
-    html("header", {}, badge(node, colours), html("h3", {}, node.name || node.type)),
+    html("header", {}, badge(node, graph.colours), html("h3", {}, node.name || node.type)),
     before,
-    foldButtons,
+    folds,
+    value || bits ? definitions([[colouring.title, value || bits]]) : null,
     custom
       ? section("Custom layer", definitions([
           ["Class", custom.className],
           ["Description", custom.description],
           ...Object.entries(custom.parameters),
-        ]))
+        ]), source)
       : null,
-    node.weights.length ? section(`Weights: ${plural(node.weights.reduce((sum, w) => sum + w.count, 0), "value")}`, weightTable(node.weights)) : null,
+    node.weights.length ? section(`Weights: ${plural(node.weights.reduce((sum, w) => sum + w.count, 0), "value")}, ${byteText(nodeBytes(node))}`, weightTable(node.weights)) : null,
+    section("Inputs", definitions(flow(node.inputs, graph, (name) => graph.writers(node, name), choose))),
+    section("Outputs", definitions(flow(node.outputs, graph, (name) => graph.readers(node, name), choose))),
     section("Parameters", definitions(Object.entries(node.parameters))),
-    section("Connections", definitions([
-      ["Reads", node.inputs.join(", ")],
-      ["Writes", node.outputs.join(", ")],
-      ["Inside", node.scope],
-    ])),
+    node.scope ? section("Place", definitions([["Inside", node.scope]])) : null,
+  ];
+}
+
+// The skeletons of a custom layer's class, asked for once: a choice of languages, the text, a button to copy it.
+function sourcePanel(found, chosen, choose) {
+  const box = html("div", { class: "source" });
+  if (!found) {
+    box.append(html("p", { class: "note", role: "status" }, "Asking the kernel for the class to copy…"));
+  } else if (found.fault || found.late) {
+    box.append(html("p", { class: "note", role: "status" }, found.fault ?? "The class to copy needs a running kernel."));
+  } else {
+    const languages = Object.keys(found.source).sort().reverse();
+    const language = languages.includes(chosen) ? chosen : languages[0];
+    box.append(
+      html(
+        "div", { class: "languages" },
+        html("div", { class: "group", role: "group", "aria-label": "Language of the class" }, languages.map((name) =>
+          html("button", { type: "button", "aria-pressed": String(name === language), onclick: () => choose(name) }, name),
+        )),
+        copyButton(() => found.source[language]),
+      ),
+      html("pre", { tabindex: "0", "aria-label": `${language} class` }, found.source[language]),
+    );
+  }
+  return box;
+}
+
+function networkDetails(box, graph, folds) {
+  const nodes = box.copies[0].map((id) => graph.byId.get(id));
+  return [
+    html("header", {}, html("span", { class: "type network", style: `--family:${graph.colours.network}` }, "network inside the model"), html("h3", {}, box.title)),
+    folds,
+    ...summary(nodes),
+  ];
+}
+
+function featureDetails(box, graph, folds) {
+  const names = box.copies[0];
+  const rows = names.map((name) => [name, graph.features[name] || " "]);
+  return [
+    html("header", {}, html("span", { class: "type feature" }, `${box.kind} of the model`), html("h3", {}, names.length > 1 ? plural(names.length, box.kind) : names[0])),
+    folds,
+    definitions(names.length > 1 ? rows : [["Type", graph.features[names[0]]], ["Shape", graph.shapes[names[0]]]]),
+  ];
+}
+
+function summary(nodes) {
+  const weights = nodes.flatMap((node) => node.weights);
+  const customs = nodes.filter((node) => node.family === "custom").length;
+  const types = new Map();
+  for (const node of nodes) types.set(node.type, (types.get(node.type) ?? 0) + 1);
+  const sorted = [...types].sort((a, b) => b[1] - a[1]);
+  return [
+    definitions([
+      ["Weights", weights.length ? plural(weights.reduce((sum, w) => sum + w.count, 0), "value") : ""],
+      ["Size of weights", weights.length ? byteText(weights.reduce((sum, w) => sum + w.nbytes, 0)) : ""],
+      ["Custom layers", customs ? String(customs) : ""],
+    ]),
+    html("div", { class: "counts" }, section("Types", definitions(sorted.map(([type, n]) => [type, n.toLocaleString("en")])))),
   ];
 }
 
 function modelDetails(graph) {
-  const count = (filter) => graph.nodes.filter(filter).length;
-  const weights = graph.nodes.flatMap((node) => node.weights);
-  const customs = count((node) => node.family === "custom");
-  const types = new Map();
-  for (const node of graph.nodes) types.set(node.type, (types.get(node.type) ?? 0) + 1);
-  const sorted = [...types].sort((a, b) => b[1] - a[1]);
   return [
     html("header", {}, html("h3", {}, plural(graph.nodes.length, "layer"))),
-    html("p", { class: "note" }, "Click a layer, or walk with the arrow keys, to see what it holds."),
-    section("Model", definitions([
-      ["Weights", weights.length ? plural(weights.reduce((sum, w) => sum + w.count, 0), "value") : ""],
-      ["Size of weights", weights.length ? byteText(weights.reduce((sum, w) => sum + w.nbytes, 0)) : ""],
-      ["Custom layers", customs ? String(customs) : ""],
-    ])),
-    section("Types", definitions(sorted.map(([type, n]) => [type, n.toLocaleString("en")]))),
+    html("p", { class: "note hint" }, "Click a layer, or walk with the arrow keys, to see what it holds. Enter opens a block."),
+    ...summary(graph.nodes),
   ];
 }
