@@ -39,8 +39,8 @@ TABLE: Mapping[str, str] = {
     "r4ghu+iOS-CoreML-MNIST/mnistCNN@066c075.h5": MATCHES,
     "r4ghu+iOS-CoreML-MNIST/mnistCNN@fd09046.h5": MATCHES,
 }
-LARGEST_INDEX = {"JacopoMangiavacchi+TestGloVe/model@d1f91d4.h5": 50}
-"""Of models that take the numbers of words: how many words there are at least."""
+LARGEST_INDEX = {"JacopoMangiavacchi+TestGloVe/model@d1f91d4.h5": 15}
+"""Of models that take the numbers of words: how many words there are."""
 
 
 def test_table_lists_the_corpus(corpus: Path) -> None:
@@ -67,33 +67,35 @@ def test_matches(corpus: Path, name: str) -> None:
     (output,) = mle.predict(converted, {converted.inputs[0].name: feed}).values()
     (expected,) = keras_outputs(theirs, [feed])
     assert error(np.asarray(output), expected) <= TOLERANCE
-    assert expected.std() > 0
+    assert np.abs(expected).max() > 0
 
 
 def in_keras(path: Path) -> Any:
-    """The model as Keras 3 loads it; of files that it no longer loads, built by Keras from their configuration."""
-    try:
-        return keras.models.load_model(path, compile=False)
-    except TypeError:
-        return rebuilt_archive(path) if path.suffix == ".keras" else rebuilt_sequential(path)
-
-
-def rebuilt_sequential(path: Path) -> Any:
-    """A Sequential of Keras 2.1, whose configuration is a list, with the weights by the names that the file lists."""
+    """The model as Keras 3 loads it; what it does not load, or loads wrongly, it builds from the configuration."""
+    if path.suffix == ".keras":
+        return rebuilt_archive(path)
     with h5py.File(path) as file:
-        config = json.loads(file.attrs["model_config"])["config"]
-        group = file["model_weights"]
-        model = keras.Sequential([keras.Input(config[0]["config"]["batch_input_shape"][1:])])
-        for layer in config:
-            model.add(of_keras_2(layer))
-        for layer in model.layers:
-            own = group[layer.name]
-            layer.set_weights([np.array(own[name]) for name in own.attrs["weight_names"]])
+        config = json.loads(file.attrs["model_config"])
+        if config["class_name"] != "Sequential":
+            return keras.models.load_model(path, compile=False)
+        layers = config["config"] if isinstance(config["config"], list) else config["config"]["layers"]
+        return rebuilt_sequential(layers, file["model_weights"])
+
+
+def rebuilt_sequential(config: Any, weights: Any) -> Any:
+    """A Sequential of Keras 2 with the weights by the names that the file lists."""
+    model = keras.Sequential([keras.Input(config[0]["config"]["batch_input_shape"][1:])])
+    for layer in config:
+        model.add(of_keras_2(layer))
+    for layer in model.layers:
+        group = weights[layer.name]
+        layer.set_weights([np.array(group[name]) for name in group.attrs["weight_names"]])
     return model
 
 
 def of_keras_2(layer: Mapping[str, Any]) -> Any:
     gone = ("batch_input_shape", "input_length", "input_dtype", "kernel_initializer", "bias_initializer")
+    gone += ("groups",) if layer["class_name"].startswith("Depthwise") else ()
     config = {key: value for key, value in layer["config"].items() if key not in gone}
     return getattr(keras.layers, layer["class_name"]).from_config(config)
 
