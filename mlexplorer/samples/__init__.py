@@ -7,8 +7,8 @@
     >>> pictures, labels = samples.digits()
 
 `style_mosaic.mlmodel` was trained by `train_style.py`, `spatial_transformer.h5` by `train_spatial_transformer.py`; the
-photographs were drawn by `draw_photos.py`. All of them lie beside this file, and README.md there tells how, and where the
-digits are from. All else is under mlexplorer's own licence.
+photographs were drawn by `draw_photos.py`. All of them lie beside this file, and README.md there tells how. All of it
+is under mlexplorer's own licence but for the digits, whose source README.md names.
 """
 
 from __future__ import annotations

@@ -107,14 +107,14 @@ def test_pictures_give_the_labels_of_keras(
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_native_format_of_keras_converts_to_the_same_model(tmp_path: Path, keras_model: Any) -> None:
+def test_every_form_of_the_keras_model_converts_to_the_same(tmp_path: Path, keras_model: Any) -> None:
     path = tmp_path / "spatial_transformer.keras"
     keras_model.save(path)
-    one, other = (
+    first, *others = (
         mle.convert(source, custom_conversion_functions=FUNCTIONS).spec
-        for source in (path, samples.spatial_transformer())
+        for source in (samples.spatial_transformer(), path, keras_model)
     )
-    assert one == other
+    assert others == [first, first]
 
 
 def test_the_network_reads_digits_that_it_was_not_shown(
