@@ -17,7 +17,7 @@ from mlexplorer import samples
 from mlexplorer.errors import UnsupportedError
 from mlexplorer.samples.grid_sampler import grid_sampler, sample
 from mlexplorer.swift import swift_source
-from mlexplorer.views.graph import graph_data
+from mlexplorer.views.graph import node_data
 
 pytest.importorskip("h5py")
 
@@ -86,7 +86,7 @@ def test_the_custom_layer_stands_out(classifier: mle.Model) -> None:
     assert (layer.name, dict(layer.custom.parameters)) == ("sampler", {"height": 20, "width": 20})  # type: ignore[union-attr]
     assert ("custom classes", "GridSampler") in classifier._summary()
     assert "<b>sampler</b>" in classifier._html()
-    families = {node["name"]: node["family"] for node in graph_data(classifier.graph)["nodes"]}
+    families = {node.name: node_data(node)["family"] for node in classifier.graph.nodes}
     assert [name for name, family in families.items() if family == "custom"] == ["sampler"]
 
 
