@@ -17,6 +17,7 @@ import mlexplorer as mle
 from mlexplorer.comparison import Rate
 from mlexplorer.exploration import input_feature
 from mlexplorer.runtime.resizing import resize
+from mlexplorer.views.explorer import Explorer
 from tests.browser.conftest import write_notebook
 from tests.browser.lab import Notebook
 from tests.painter import painter, photo
@@ -182,16 +183,11 @@ def test_zooming_keeps_the_place_and_pixels_stay_squares(notebook: Notebook) -> 
     assert page.get_attribute(".shown-pictures .zooms button[aria-label^=Fit]", "aria-pressed") == "true"
 
 
-def around(notebook: Notebook, share: float) -> np.ndarray[Any, Any]:
-    """The pixel at this share of the canvas's width and height."""
-    image = shown(notebook)
-    return image[int(image.shape[0] * share), int(image.shape[1] * share)]
-
-
 def test_the_wheel_scrolls_the_page_and_zooms_with_a_modifier(notebook: Notebook) -> None:
     page = notebook.page
     box = page.locator(STAGE).bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+    x, y = 257, 161  # in the middle of a pixel of the picture, which is as large as two of the screen
+    page.mouse.move(box["x"] + x, box["y"] + y)
     top = "document.querySelector('.shown-pictures').getBoundingClientRect().top"
     before, at = zoom(notebook), page.evaluate(top)
     page.mouse.wheel(0, 60)
@@ -199,14 +195,14 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_a_modifier(notebook: Notebook
     assert zoom(notebook) == before
     page.mouse.wheel(0, -60)
     page.wait_for_function(f"() => {top} === {at}")
-    place = around(notebook, 0.4)
+    place = shown(notebook)[y, x]
     page.keyboard.down("Control")
     page.mouse.wheel(0, -160)
     page.keyboard.up("Control")
     settled(notebook)
     assert float(zoom(notebook).split()[0]) == pytest.approx(2 * float(before.split()[0]), rel=0.02)
     assert page.evaluate(top) == at, "the page stays"
-    zoomed = around(notebook, 0.4)
+    zoomed = shown(notebook)[y, x]
     np.testing.assert_array_equal(zoomed, place, "what is under the pointer stays there")
 
 
@@ -347,6 +343,12 @@ def top(probabilities: dict[str, float]) -> list[str]:
     return sorted(probabilities, key=probabilities.__getitem__, reverse=True)
 
 
+def percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.{0 if share > 0.9995 else 1}f} %"
+
+
 def test_the_best_labels_stand_side_by_side_and_what_changed_is_marked(notebook: Notebook) -> None:
     page = notebook.page
     page.click(CELL.format(".labelled", 1))
@@ -355,9 +357,7 @@ def test_the_best_labels_stand_side_by_side_and_what_changed_is_marked(notebook:
     for side, chances in (("before", before), ("after", after)):
         items = page.locator(f".labelled .best.{side} li")
         assert items.locator(".label").all_inner_texts() == top(chances)[:5]
-        assert items.locator(".number").all_inner_texts() == [
-            f"{100 * chances[label]:.{0 if chances[label] > 0.9995 else 1}f} %" for label in top(chances)[:5]
-        ]
+        assert items.locator(".number").all_inner_texts() == [percent(chances[label]) for label in top(chances)[:5]]
     marks = page.eval_on_selector_all(
         ".labelled .best.after li", "items => items.map(i => i.querySelector('.became .unseen')?.textContent ?? '')"
     )
@@ -500,3 +500,30 @@ def test_nothing_sticks_out_where_it_is_narrow_and_text_is_light_where_it_is_dar
         page.screenshot(path=screenshots / f"preview-dark-{width}.png")
     colour = page.eval_on_selector(".labelled .best.before .label", "label => getComputedStyle(label).color")
     assert min(int(float(part)) for part in colour.split("(")[1].rstrip(")").split(",")[:3]) > 150, colour
+
+
+def test_a_report_shows_the_same_differences_without_a_kernel(browser: Any, tmp_path: Path) -> None:
+    explorer = Explorer(painter(), [grained(0)], bits=6, scheme="linear")
+    try:
+        assert explorer.wait(60)
+        text = explorer.to_html(tmp_path / "report.html").read_text("utf-8")
+    finally:
+        explorer.close()
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.set_content(text)
+    page.wait_for_selector("html[data-ready=true]")
+    page.click(".mlx-preview .modes input[value=difference]", force=True)
+    apart = np.abs(painted().astype(int) - painted(6).astype(int)).max(axis=2)
+    page.wait_for_function("() => document.querySelector('.legend .note').textContent.includes('mean')")
+    words = page.inner_text(".mlx-preview .legend .note")
+    assert f"mean {apart.mean():.2f} (" in words
+    assert f"at most {apart.max()} (" in words
+    before = page.evaluate("document.querySelector('.mlx-preview .stage canvas').toDataURL()")
+    page.click(CELL.format(".mlx-preview", 3))
+    assert page.evaluate("document.querySelector('.mlx-preview .stage canvas').toDataURL()") != before
+    page.hover(".mlx-preview .stage")
+    assert page.inner_text(".mlx-preview .readout") == "", "compressed pixels are no values to read"
+    assert faults == []
+    page.close()
