@@ -160,7 +160,7 @@ def _write(
             kernelSize=list(weights.shape[2:]),
             stride=list(strides),
             dilationFactor=list(dilation),
-            **_padding(pads),
+            **plane_padding(pads),
             **flags,
             weights=weights,
             outputShape=list(target),
@@ -168,7 +168,8 @@ def _write(
     )
 
 
-def _padding(pads: Pads | None) -> dict[str, Any]:
+def plane_padding(pads: Pads | None) -> dict[str, Any]:
+    """The padding of a layer over height and width; None is SAME."""
     if pads is None:
         return {"same": {"asymmetryMode": "BOTTOM_RIGHT_HEAVY"}}
     return {"valid": {"paddingAmounts": borders(pads)}}

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlexplorer.converters.keras.context import Array, Context, converts
 from mlexplorer.converters.keras.layers.activation import activate
+from mlexplorer.converters.keras.layers.convolution import borders
 from mlexplorer.converters.keras.values import Value
 
 
@@ -27,6 +28,7 @@ def input_layer(c: Context) -> Value:
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "StochasticDepth",
     "StopGradient",
     keeps_mask=True,
 )
@@ -96,13 +98,13 @@ def product(c: Context, x: Value, kernel: Array, bias: Array | None, part: str =
     shape = (*x.shape[:-1], outputs)
     if x.planes and x.rank < 5:
         fields |= {"kernelSize": [1, 1], "stride": [1, 1], "dilationFactor": [1, 1], "nGroups": 1}
+        fields |= {"valid": {"paddingAmounts": borders([(0, 0), (0, 0)])}}
         y = c.add(
             "convolution",
             x.blob,
             part=part,
             outputChannels=outputs,
             kernelChannels=inputs,
-            valid={},
             weights=kernel.T,
             **fields,
         )

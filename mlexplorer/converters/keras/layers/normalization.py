@@ -181,6 +181,13 @@ def normalization(c: Context) -> Value:
     return affine(c, x, 1 / deviation, -mean / deviation)
 
 
+@converts("LayerScale", keeps_mask=True)
+def layer_scale(c: Context) -> Value:
+    """LayerScale of keras.applications' ConvNeXt: one factor per channel."""
+    (gamma,) = c.weights(1)
+    return affine(c, c.input, gamma, np.zeros(1))
+
+
 def affine(c: Context, x: Value, scale: Array, offset: Array) -> Value:
     """X * scale + offset, both of which broadcast against Keras' axes."""
     scale, offset = np.asarray(scale, np.float32), np.asarray(offset, np.float32)

@@ -98,6 +98,10 @@ for _type, _names in {
     function(*_names)(_binary(_type))
 
 
+for _name_ in ("Maximum", "Minimum"):  # operators of TensorFlow's graphs; layers of these names are in merging.py
+    _FUNCTIONS[_name_] = _FUNCTIONS[f"math.{_name_.lower()}"]
+
+
 @function("Matmul", "linalg.matmul", "MatMul", "BatchMatMulV2")
 def matmul(c: Context) -> Value:
     """The matrix product over the last two axes."""

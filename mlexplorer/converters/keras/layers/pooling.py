@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlexplorer.converters.keras.context import Context, converts
-from mlexplorer.converters.keras.layers.convolution import padding_3d, per_axis
+from mlexplorer.converters.keras.layers.convolution import padding_3d, per_axis, plane_padding
 from mlexplorer.converters.keras.values import Value
 
 
@@ -63,7 +63,7 @@ def _pooling(c: Context, type: str) -> Value:
         )
     else:
         one = [1] * (2 - rank)
-        padding = {"same": {}} if same else {"valid": {}}
+        padding = plane_padding(None if same else [(0, 0)] * 2)
         y = c.add(
             "pooling",
             blob,
@@ -84,8 +84,10 @@ def _global_pooling(c: Context, type: str) -> Value:
     if rank == 3:
         y = c.add("globalPooling3d", blob, part=part, type=type)
     else:
-        # The window is stated beside globalPooling, as coremltools writes it.
-        y = c.add("pooling", blob, part=part, type=type, globalPooling=True, valid={}, kernelSize=[1, 1], stride=[1, 1])
+        padding = plane_padding([(0, 0)] * 2)
+        y = c.add(
+            "pooling", blob, part=part, type=type, globalPooling=True, **padding, kernelSize=[1, 1], stride=[1, 1]
+        )
     if keep:
         return c.from_image(y, [batch, channels, *[1] * rank])
     return Value(c.add("squeeze", y, axes=[2, 3, 4][: max(rank, 2)]), (batch, channels))

@@ -1,7 +1,7 @@
 """Recurrent layers: SimpleRNN, LSTM and GRU, in one direction or two, and RNN with their cells.
 
 Core ML has a layer for each of them; what those cannot do is written out step by step, a dozen small layers for each
-step: a GRU whose reset gate acts after the recurrent kernel (reset_after, the default since Keras 2.?), masks, and
+step: a GRU whose reset gate acts after the recurrent kernel (reset_after, the default since TensorFlow 2), masks, and
 activations that recurrent layers do not have. Weights are stored once, but a sequence of 100 steps becomes 1200 layers.
 Core ML limits what enters an activation to [-50, 50], which shows where it is linear or relu.
 """
