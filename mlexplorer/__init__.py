@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from mlexplorer.runtime.custom import CustomLayer, CustomModel, custom_layer, custom_model
     from mlexplorer.runtime.prediction import Predictor, predict
     from mlexplorer.sweeps import Sweep, sweep
-    from mlexplorer.views.explorer import Explorer, explore
+    from mlexplorer.swift import swift_source
+    from mlexplorer.views.explorer import Explorer
     from mlexplorer.views.frontier import plot_frontier
+    from mlexplorer.views.showing import explore, show
 
 __version__ = "0.2.0"
 
@@ -74,7 +76,7 @@ _HOMES = {
     "dequantize": "quantization.plan",
     "error_table": "quantization.statistics",
     "errors": "",
-    "explore": "views.explorer",
+    "explore": "views.showing",
     "load": "formats",
     "plot_frontier": "views.frontier",
     "predict": "runtime.prediction",
@@ -84,9 +86,11 @@ _HOMES = {
     "recommend": "recommendation",
     "samples": "",
     "save": "formats",
+    "show": "views.showing",
     "snr": "comparison",
     "ssim": "comparison",
     "sweep": "sweeps",
+    "swift_source": "swift",
 }
 
 __all__ = [
@@ -134,9 +138,11 @@ __all__ = [
     "recommend",
     "samples",
     "save",
+    "show",
     "snr",
     "ssim",
     "sweep",
+    "swift_source",
 ]
 
 

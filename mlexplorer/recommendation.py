@@ -45,8 +45,8 @@ class Choice:
 class Recommendation:
     """The smallest uniform and the smallest mixed choice that meet the target; None where nothing does.
 
-    `goal` is the target's name among the arguments of `recommend`, and its value. `frontier` are all choices that were run of which no other is both smaller and better, by size; `sweep` is what the
-    plans were derived from.
+    `goal` is the target's name among the arguments of `recommend`, and its value. `frontier` are all choices that were
+    run of which no other is both smaller and better, by size; `sweep` is what the plans were derived from.
     """
 
     target: str

@@ -12,6 +12,8 @@ from mlexplorer.source_text import LISTED, comment, identifiers
 
 _SHOWN = 3
 _LONGEST_CONFIGURATION = 400
+_BOOKKEEPING = frozenset({"batch_input_shape", "batch_shape", "dtype", "name", "registered_name", "trainable"})
+"""What every Keras layer has in its configuration, and no app asks for."""
 
 
 class CustomLayers:
@@ -74,7 +76,9 @@ def placeholder(layer: SourceLayer) -> CustomLayerParams:
         class_name=identifiers([layer.class_name.rpartition("::")[2]], "Custom")[0],
         description=f"Placeholder for the layer {layer.name} ({layer.class_name})",
         parameters={
-            key: value for key, value in layer.configuration.items() if isinstance(value, str | bool | int | float)
+            key: value
+            for key, value in layer.configuration.items()
+            if isinstance(value, str | bool | int | float) and key not in _BOOKKEEPING
         },
         weights=list(layer.weights.values()),
     )
@@ -127,7 +131,7 @@ def _description(layer: SourceLayer) -> str:
 
 
 def _plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in configuration.items() if value is not None}
+    return {key: value for key, value in configuration.items() if value is not None and key not in _BOOKKEEPING}
 
 
 def _stub(layer: SourceLayer, name: str) -> str:
@@ -145,6 +149,7 @@ def _stub(layer: SourceLayer, name: str) -> str:
             ),
             "        },",
             "        weights=list(layer.weights.values()),",
+            "        output_shapes=None,  # [(1, ...)] in the axes of the source, where they are not the first input's",
             "    )",
         ]
     )

@@ -27,7 +27,7 @@ from mlexplorer.exploration import (
     scheme,
     sizes,
 )
-from mlexplorer.formats import load, save
+from mlexplorer.formats import save
 from mlexplorer.formats.atomic import write_file
 from mlexplorer.model import Model
 from mlexplorer.progress import reporting
@@ -542,25 +542,3 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         if self.model.path is not None and target == Path(self.model.path).absolute():
             raise InputError(f"{target} is the original; give the quantized model another name")
         return target
-
-
-def explore(
-    model: Model | str | Path,
-    images: Images | None = None,
-    *,
-    custom_layers: Mapping[str, CustomLayerClass] | None = None,
-    calibration: Any = "noise",
-    **choice: Any,
-) -> Explorer:
-    """Open the explorer on a model, or on the file of one.
-
-    `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
-    sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
-    `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what look-up tables with error
-    feedback are calibrated on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`,
-    `scheme` ("linear", "lookup_table" or "feedback") and `layer` are what is chosen at first, `source` is the
-    expression that loads the model in the line of Python to copy.
-    """
-    if not isinstance(model, Model):
-        model = load(model)
-    return Explorer(model, images, custom_layers=custom_layers, calibration=calibration, **choice)

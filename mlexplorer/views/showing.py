@@ -1,0 +1,84 @@
+"""The verbs that put something on the screen: the whole explorer, or one of its views alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlexplorer.errors import InputError
+from mlexplorer.formats import load
+from mlexplorer.model import Model
+from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.views.defaults import heaviest_layer
+from mlexplorer.views.explorer import Explorer, Images
+from mlexplorer.views.graph import GraphView
+from mlexplorer.views.histogram import Histogram
+from mlexplorer.views.opening import OpenExplorer
+
+
+def explore(
+    model: Model | str | Path | None = None,
+    images: Images | None = None,
+    *,
+    custom_layers: Mapping[str, CustomLayerClass] | None = None,
+    calibration: Any = "noise",
+    **choice: Any,
+) -> Any:
+    """Open the explorer on a model, or on the file of one; without either, with fields to open models in.
+
+    `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
+    sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
+    `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what look-up tables with error
+    feedback are calibrated on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`,
+    `scheme` ("linear", "lookup_table" or "feedback") and `layer` are what is chosen at first, `source` is the
+    expression that loads the model in the line of Python to copy.
+
+    Returns an `Explorer`; without a model a widget whose `explorer` is the one that is open.
+    """
+    options = {"custom_layers": custom_layers, "calibration": calibration, **choice}
+    if model is None:
+        return OpenExplorer(images, **options)
+    return Explorer(model if isinstance(model, Model) else load(model), images, **options)
+
+
+def show(model: Model | str | Path, view: str = "explorer", images: Images | None = None, **options: Any) -> Any:
+    """One view of a model: "explorer", "controls", "graph", "preview", "curve", "histogram" or "choosing".
+
+    Each is a widget of its own, with the traits `bits`, `scheme`, `layer` and `image`, to be put into any layout and
+    linked to others with `ipywidgets.jslink`. What needs runs of the model is computed in the background; `images` and
+    the options are those of `explore`. Raises InputError for an unknown view.
+    """
+    if view not in VIEWS:
+        raise InputError(f"there is no view {view!r}; there are {', '.join(map(repr, VIEWS))}")
+    return VIEWS[view](model if isinstance(model, Model) else load(model), images, options)
+
+
+def _graph(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+    return GraphView(model, **options)
+
+
+def _histogram(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+    return Histogram(model, **{"layer": heaviest_layer(model), **options})
+
+
+def _of_explorer(name: str) -> Callable[..., Any]:
+    def view(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+        explorer = Explorer(model, images, **options)
+        found = getattr(explorer, name)
+        found.explorer = explorer  # it computes what the view shows
+        return found
+
+    return view
+
+
+VIEWS: Mapping[str, Callable[[Model, Images | None, dict[str, Any]], Any]] = {
+    "explorer": lambda model, images, options: Explorer(model, images, **options),
+    "controls": _of_explorer("controls"),
+    "graph": _graph,
+    "preview": _of_explorer("preview"),
+    "curve": _of_explorer("curve"),
+    "histogram": _histogram,
+    "choosing": _of_explorer("choosing"),
+}
+"""What makes each view."""
