@@ -229,6 +229,28 @@ def test_a_large_picture_is_panned_by_dragging_and_by_keys(notebook: Notebook) -
     assert page.get_attribute(".shown-pictures .handle", "aria-valuenow") == "50", "panning leaves the split"
 
 
+def test_two_fingers_zoom_and_pan(notebook: Notebook) -> None:
+    page = notebook.page
+    tool(notebook, "One pixel").click()
+    box = page.locator(STAGE).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *distances: float) -> None:
+        points = [{"x": x + d, "y": y, "id": index} for index, d in enumerate(distances)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", -40)
+    fingers("touchStart", -40, 40)
+    for spread in (60, 80, 100, 120):
+        fingers("touchMove", -spread, spread)
+    fingers("touchEnd")
+    settled(notebook)
+    assert float(zoom(notebook).split()[0]) == pytest.approx(300, abs=2)
+    middle_pixel = shown(notebook)[round(box["height"] / 2), round(box["width"] / 2) - 5]
+    assert any(np.array_equal(middle_pixel, painted()[100 + dy, 148 + dx]) for dx in (-1, 0, 1) for dy in (-1, 0, 1))
+
+
 @pytest.mark.parametrize("by", ["key", "button"])
 def test_holding_flips_the_two_pictures(notebook: Notebook, by: str) -> None:
     page = notebook.page

@@ -58,7 +58,7 @@ const FRAMES = {
 // Under a cell: how often the label stays the same over several pictures, else the quality of the output.
 function cellWords(row, output) {
   const { agreement } = row;
-  if (agreement?.total > 1) return { short: `${agreement.count}/${agreement.total}`, long: `Top-1 agreement ${agreement.count} of ${agreement.total}` };
+  if (output.shows === "classes" && agreement?.total > 1) return { short: `${agreement.count}/${agreement.total}`, long: `Top-1 agreement ${agreement.count} of ${agreement.total}` };
   if (!output.metric) return { short: "", long: "" };
   const words = decibels(output.exact ? Infinity : output.quality);
   return { short: words.replace(" dB", ""), long: `${output.metric} ${words}` };
@@ -95,7 +95,7 @@ function filmstrip(choose, original) {
   const element = html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group));
 
   function fillCell(cell, row, output, reference, waiting) {
-    cell.caption.textContent = cell.scheme !== "original" ? cell.words.short : row?.agreement?.total > 1 ? "Top-1" : output?.metric ?? "";
+    cell.caption.textContent = cell.scheme !== "original" ? cell.words.short : cell.words.long.startsWith("Top-1") ? "Top-1" : output?.metric ?? "";
     cell.element.classList.toggle("coarse", row?.stage === "coarse");
     const said = waiting ? standing(waiting) : cell.scheme === "original" ? "" : cell.words.long.replace(/^(PSNR|SNR) /, "");
     cell.element.setAttribute("aria-label", `${depthName(cell.scheme, row?.bits ?? cell.bits)}${said && `, ${said}`}`);

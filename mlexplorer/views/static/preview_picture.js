@@ -320,11 +320,14 @@ function pictureStage() {
     if (event.button !== 0 || !scene) return;
     viewport.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, event);
-    if (pointers.size === 2) drag = { kind: "pinch", from: spread() };
-    else {
+    if (pointers.size === 2) {
+      // the first finger was not meant for the seam
+      if (drag?.kind === "split") moveSplit(drag.split);
+      drag = { kind: "pinch", from: spread() };
+    } else {
       const box = canvas.getBoundingClientRect();
       const atSeam = !handle.hidden && Math.abs(event.clientX - box.left - box.width * state.split) <= GRIP;
-      drag = { kind: !handle.hidden && (atSeam || !larger()) ? "split" : "pan", from: event };
+      drag = { kind: !handle.hidden && (atSeam || !larger()) ? "split" : "pan", from: event, split: state.split };
       if (drag.kind === "split") splitAt(event);
       (drag.kind === "split" ? handle : viewport).focus({ preventScroll: true });
     }
