@@ -13,8 +13,9 @@ import pytest
 
 import mlexplorer as mle
 from mlexplorer.views.folding import Box, Folded, Frame, fold
-from mlexplorer.views.graph import graph_data
+from mlexplorer.views.graph import GraphView, graph_data
 from mlexplorer.views.outline import Outline
+from mlexplorer.views.report import report
 from mlexplorer.views.view import static
 from tests.browser.conftest import write_notebook
 from tests.browser.lab import Notebook
@@ -110,7 +111,7 @@ def blank(browser: Any) -> Iterator[Any]:
     page.close()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_page_folds_as_python_does(seed: int, blank: Any) -> None:
     graph = random_network(seed, 20 + 12 * seed).graph
     data = json.loads(json.dumps(graph_data(Outline(graph))))
@@ -123,7 +124,7 @@ def test_the_page_folds_as_python_does(seed: int, blank: Any) -> None:
         folds |= {item.fold for item in _items(fold(graph, opened)) if item.fold}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_nothing_overlaps_and_arrows_lead_down(seed: int, blank: Any) -> None:
     graph = random_network(seed, 15 + 15 * seed).graph
     data = json.loads(json.dumps(graph_data(Outline(graph))))
@@ -183,6 +184,82 @@ def _apart(a: dict[str, float], b: dict[str, float]) -> bool:
     return beside or a["y"] + a["height"] < b["y"] or b["y"] + b["height"] < a["y"]
 
 
+# ---- without a kernel, as in a report
+
+
+def offline(browser: Any, view: GraphView, width: int, height: int = 800) -> Any:
+    """A page with this view and nobody who answers it."""
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    traits = {"bits": 4, "scheme": "linear", "layer": view.layer, "image": 0}
+    page.set_content(report({"graph": view}, title="graph", about="", traits=traits, images=[0]))
+    page.wait_for_selector(NODE)
+    return page
+
+
+@pytest.mark.parametrize("width", [300, 460, 1000])
+def test_nothing_is_cut_at_any_width(width: int, browser: Any, screenshots: Path) -> None:
+    page = offline(browser, GraphView(mle.samples.style(), layer="conv2"), width)
+    frame = page.locator(".mlx-graph").bounding_box()
+    pane = page.locator(PANE).bounding_box()
+    first = page.locator(f"{NODE}.feature").first.bounding_box()
+    assert first["x"] >= pane["x"]
+    assert first["x"] + first["width"] <= pane["x"] + pane["width"]
+    controls = page.locator(".mlx-graph").locator(".bar button, .bar select, .bar input, .zoom button, .close")
+    seen = [part for part in controls.all() if part.is_visible()]
+    assert len(seen) >= 9
+    for part in seen:
+        place = part.bounding_box()
+        assert place["x"] + place["width"] <= frame["x"] + frame["width"] + 1, part.get_attribute("aria-label")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=screenshots / f"graph-{width}.png")
+    assert page.faults == []
+    page.close()
+
+
+def test_three_thousand_layers_stay_usable(browser: Any, screenshots: Path) -> None:
+    page = offline(browser, GraphView(lane_network(3000), opened=["*"]), 1000)
+    assert page.locator(NODE).count() < 120, "only what is in view is in the page"
+    page.fill(SEARCH, "l2997")
+    page.focus(SEARCH)
+    page.keyboard.press("Enter")
+    assert page.inner_text(".mlx-graph .details h3") == "l2997"
+    chosen = page.locator(f"{NODE}.chosen").bounding_box()
+    pane = page.locator(PANE).bounding_box()
+    assert pane["y"] <= chosen["y"] <= pane["y"] + pane["height"]
+    page.keyboard.press("Escape")
+    page.focus(PANE)
+    page.keyboard.press("ArrowUp")
+    assert page.inner_text(".mlx-graph .details h3") == "l2996"
+    corner = page.locator(".mlx-graph .minimap").bounding_box()
+    before = zoom_of(page)
+    page.mouse.click(corner["x"] + corner["width"] / 2, corner["y"] + 8)
+    assert zoom_of(page)[1] > before[1] + 1000
+    page.mouse.move(pane["x"] + 200, pane["y"] + 200)
+    page.mouse.down()
+    for step in range(20):
+        page.mouse.move(pane["x"] + 200, pane["y"] + 200 - 9 * step)
+    page.mouse.up()
+    assert page.locator(NODE).count() < 120
+    page.keyboard.press("0")
+    page.wait_for_selector(".mlx-graph .is-far")
+    assert page.locator(NODE).count() == 1, "the active one, for screen readers"
+    page.screenshot(path=screenshots / "graph-3000.png")
+    page.click(".mlx-graph .fold-all")
+    page.wait_for_function("() => document.querySelector('.mlx-graph .fold-all').textContent === 'Unfold all'")
+    assert page.faults == []
+    page.close()
+
+
+def test_a_report_has_the_classes_of_custom_layers(browser: Any) -> None:
+    page = offline(browser, GraphView(swish_model(), layer="swish"), 900)
+    assert "MLCustomLayer" in page.inner_text(".mlx-graph .source pre")
+    assert page.faults == []
+    page.close()
+
+
 # ---- in JupyterLab
 
 CELL = """\
@@ -231,10 +308,10 @@ def fit(notebook: Notebook) -> None:
     notebook.page.click(".mlx-graph .zoom button[aria-label^='Show all']")
 
 
-def zoom_of(notebook: Notebook) -> list[float]:
+def zoom_of(page: Any) -> list[float]:
     """Shift and zoom of the drawing."""
-    style = notebook.page.eval_on_selector(".mlx-graph .sheet", "sheet => new DOMMatrix(sheet.style.transform)")
-    return [style["e"], style["f"], style["a"]]
+    script = "sheet => { const m = new DOMMatrix(sheet.style.transform); return [m.e, m.f, m.a]; }"
+    return list(page.eval_on_selector(".mlx-graph .sheet", script))
 
 
 def test_a_click_opens_and_closes_without_the_kernel(lab: Notebook) -> None:
@@ -346,6 +423,7 @@ def test_colours_and_their_legend(lab: Notebook, screenshots: Path) -> None:
     assert lab.page.locator(".mlx-graph .ramp > span").all_inner_texts() == ["44 dB", "12 dB"]
     lab.page.select_option(".mlx-graph .colours select", "size")
     assert box(lab, "yes").evaluate(caption) == "56 B"
+    assert box(lab, "second0").evaluate(caption) == "5 × 24 B"
     lab.page.screenshot(path=screenshots / "graph-size.png")
     lab.python("setattr(view, 'colour', 'type')")
     lab.page.wait_for_selector(".mlx-graph .legend button.custom")
@@ -393,10 +471,10 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_a_modifier(lab: Notebook) -> 
     lab.page.locator(PANE).scroll_into_view_if_needed()
     place = lab.page.locator(PANE).bounding_box()
     lab.page.mouse.move(place["x"] + 90, place["y"] + 60)
-    before = zoom_of(lab)
+    before = zoom_of(lab.page)
     lab.page.mouse.wheel(0, 40)
     lab.page.wait_for_timeout(60)
-    assert zoom_of(lab) == before
+    assert zoom_of(lab.page) == before
     lab.page.keyboard.down("Control")
     lab.page.mouse.wheel(0, -200)
     lab.page.keyboard.up("Control")
@@ -405,47 +483,10 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_a_modifier(lab: Notebook) -> 
     )
     lab.page.focus(PANE)
     lab.page.keyboard.press("0")
-    whole = zoom_of(lab)
+    whole = zoom_of(lab.page)
     assert whole[2] <= before[2]
     lab.page.click(".mlx-graph .zoom button[aria-label^='Zoom in']")
-    assert zoom_of(lab)[2] == pytest.approx(whole[2] * 1.25, rel=1e-4)
-
-
-WIDTHS = """\
-import ipywidgets
-import mlexplorer as mle
-from mlexplorer.views.graph import GraphView
-model = mle.samples.style()
-wide = ipywidgets.Layout(width="100%")
-ipywidgets.VBox([
-    ipywidgets.Box([GraphView(model, layout=wide, layer="conv2")], layout=ipywidgets.Layout(width=f"{width}px"))
-    for width in (300, 460, 1000)
-])"""
-
-
-def test_nothing_is_cut_at_any_width(browser: Any, light: str, folder: Path, screenshots: Path) -> None:
-    write_notebook(folder / "widths.ipynb", WIDTHS)
-    notebook = Notebook(browser, light, "widths.ipynb")
-    notebook.run_all()
-    page = notebook.page
-    page.wait_for_function("() => document.querySelectorAll('.mlx-graph .node').length > 30")
-    views = page.locator(".mlx-graph")
-    assert views.count() == 3
-    for i, width in enumerate((300, 460, 1000)):
-        view = views.nth(i)
-        frame = view.bounding_box()
-        assert frame["width"] == pytest.approx(width, abs=20)
-        pane = view.locator(".pane").bounding_box()
-        first = view.locator(".node.feature").first.bounding_box()
-        assert first["x"] >= pane["x"]
-        assert first["x"] + first["width"] <= pane["x"] + pane["width"]
-        for part in (*view.locator(".bar button, .bar select, .bar input").all(), *view.locator(".zoom button").all()):
-            if part.is_visible():
-                place = part.bounding_box()
-                assert place["x"] + place["width"] <= frame["x"] + frame["width"] + 1, part.get_attribute("aria-label")
-        view.screenshot(path=screenshots / f"graph-{width}.png")
-    assert notebook.faults == []
-    page.close()
+    assert zoom_of(lab.page)[2] == pytest.approx(whole[2] * 1.25, rel=1e-4)
 
 
 def test_a_drawing_is_saved_as_svg_and_png(lab: Notebook, tmp_path: Path) -> None:
@@ -461,44 +502,6 @@ def test_a_drawing_is_saved_as_svg_and_png(lab: Notebook, tmp_path: Path) -> Non
     drawing = ElementTree.fromstring((tmp_path / "graph.SVG").read_text())
     words = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"first0", "second0", "Crop", "yes", "× 5"} <= words
-
-
-def test_three_thousand_layers_stay_usable(browser: Any, light: str, folder: Path, screenshots: Path) -> None:
-    mle.save(lane_network(3000), folder / "large.mlmodel")
-    write_notebook(
-        folder / "large.ipynb", CELL.replace("residual", "large").replace("(model)", "(model, opened=['*'])")
-    )
-    notebook = Notebook(browser, light, "large.ipynb")
-    notebook.run_all()
-    notebook.page.wait_for_selector(NODE)
-    page = notebook.page
-    assert page.locator(NODE).count() < 120, "only what is in view is in the page"
-    page.fill(SEARCH, "l2997")
-    page.focus(SEARCH)
-    page.keyboard.press("Enter")
-    notebook.knows("view.layer", "l2997")
-    chosen = page.locator(f"{NODE}.chosen").bounding_box()
-    pane = page.locator(PANE).bounding_box()
-    assert pane["y"] <= chosen["y"] <= pane["y"] + pane["height"]
-    page.keyboard.press("Escape")
-    page.focus(PANE)
-    page.keyboard.press("ArrowUp")
-    notebook.knows("view.layer", "l2996")
-    corner = page.locator(".mlx-graph .minimap").bounding_box()
-    before = zoom_of(notebook)
-    page.mouse.click(corner["x"] + corner["width"] / 2, corner["y"] + 8)
-    assert zoom_of(notebook)[1] > before[1] + 1000
-    page.mouse.move(pane["x"] + 200, pane["y"] + 200)
-    page.mouse.down()
-    for step in range(20):
-        page.mouse.move(pane["x"] + 200, pane["y"] + 200 - 9 * step)
-    page.mouse.up()
-    assert page.locator(NODE).count() < 120
-    page.keyboard.press("0")
-    page.wait_for_selector(".mlx-graph .is-far")
-    page.screenshot(path=screenshots / "graph-3000.png")
-    assert notebook.faults == []
-    page.close()
 
 
 def test_the_dark_theme(browser: Any, dark: str, folder: Path, screenshots: Path) -> None:

@@ -84,7 +84,11 @@ class Camera {
   zoomBy(factor, x = this.window.width / 2, y = this.window.height / 2, eased = true) {
     const zoom = Math.min(LARGEST_ZOOM, Math.max(SMALLEST_ZOOM, this.at.zoom * factor));
     const change = zoom / this.at.zoom;
-    this.place(x - (x - this.at.x) * change, y - (y - this.at.y) * change, zoom, eased);
+    const [left, top] = [x - (x - this.at.x) * change, y - (y - this.at.y) * change];
+    const { width, height } = this.window;
+    // steps by buttons and keys leave no empty border where there is more to see
+    if (eased) this.place(this.#inside(left, width, this.size.width * zoom), this.#inside(top, height, this.size.height * zoom), zoom, true);
+    else this.place(left, top, zoom);
     this.moved = true;
   }
 

@@ -84,8 +84,12 @@ class Colouring {
     if (this.byType) return null;
     const found = box.copies.flat().map((id) => this.numbers.get(id)).filter((number) => number !== undefined);
     if (!found.length) return { fill: null, ink: null, text: "" };
+    if (this.name === "size") {
+      const size = box.copies[0].reduce((sum, id) => sum + (this.numbers.get(id) ?? 0), 0);
+      return { ...this.shade(size), text: `${box.copies.length > 1 ? `${box.copies.length} × ` : ""}${this.text(size)}` };
+    }
     const [low, high] = [Math.min(...found), Math.max(...found)];
-    const value = this.name === "size" ? found.reduce((sum, number) => sum + number, 0) : this.lowIsWorse ? low : high;
+    const value = this.lowIsWorse ? low : high;
     return { ...this.shade(value), text: this.text(this.name === "bits" ? low : value, high) };
   }
 

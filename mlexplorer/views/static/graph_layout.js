@@ -6,7 +6,8 @@ const PORT_GAP = 8;
 const BOX_GAP = 22;
 const LINE_GAP = 12;
 const FRAME = { side: 16, top: 32, bottom: 16, pile: 8 };
-const SWEEPS = 10;
+const SWEEPS = 12;
+const PATIENT_SWEEPS = 4;
 const CORNER = 14;
 
 // The places of all boxes and frames as {x, y, width, height} by key, the arrows as points, and the size of it all.
@@ -224,27 +225,30 @@ class Group {
     });
     const wide = Math.max(1, ...nodes.map((node) => node.width));
     const settle = (layer, side) => {
-      const mean = new Map(
-        layer.map((i) => {
-          const found = nodes[i][side];
-          const sum = found.reduce((total, { to, other }) => total + nodes[to].at + other / wide, 0);
-          return [i, found.length ? sum / found.length : nodes[i].at];
-        }),
-      );
-      layer.sort((a, b) => mean.get(a) - mean.get(b) || nodes[a].at - nodes[b].at);
+      if (layer.length < 2) return;
+      for (const i of layer) {
+        let sum = 0;
+        for (const { to, other } of nodes[i][side]) sum += nodes[to].at + other / wide;
+        nodes[i].mean = nodes[i][side].length ? sum / nodes[i][side].length : nodes[i].at;
+      }
+      layer.sort((a, b) => nodes[a].mean - nodes[b].mean || nodes[a].at - nodes[b].at);
       layer.forEach((i, at) => { nodes[i].at = at; });
     };
-    if (this.layers.every((layer) => layer.length < 2)) return;
-    let best = { crossings: Infinity, layers: null };
-    for (let sweep = 0; sweep < SWEEPS && best.crossings; sweep += 1) {
+    let best = { crossings: Infinity, layers: this.layers, sweep: 0 };
+    for (let sweep = 0; sweep < SWEEPS && best.crossings && sweep - best.sweep < PATIENT_SWEEPS; sweep += 1) {
       if (sweep % 2) for (let k = this.layers.length - 2; k >= 0; k -= 1) settle(this.layers[k], "after");
       else for (let k = 1; k < this.layers.length; k += 1) settle(this.layers[k], "before");
       this.#swap();
       const crossings = this.#crossings();
-      if (crossings < best.crossings) best = { crossings, layers: this.layers.map((layer) => [...layer]) };
+      if (crossings < best.crossings) best = { crossings, layers: this.layers.map((layer) => [...layer]), sweep };
     }
     this.layers = best.layers;
     for (const layer of this.layers) layer.forEach((i, at) => { nodes[i].at = at; });
+    for (const node of nodes) {
+      for (const side of ["before", "after"]) {
+        if (node[side].length > 1) node[side].sort((a, b) => nodes[a.to].at - nodes[b.to].at || a.other - b.other);
+      }
+    }
   }
 
   // Neighbours change places where that has fewer crossings.
@@ -356,10 +360,12 @@ class Group {
     for (const layer of side === "before" ? layers : [...layers].reverse()) {
       let last = -1;
       for (const i of layer) {
-        const others = nodes[i][side].map((end) => ({ ...end, at: place(end.to) })).sort((a, b) => a.at - b.at || sign * (a.other - b.other));
+        const others = nodes[i][side];
+        if (!others.length) continue;
         const middle = (others.length - 1) / 2;
-        for (let k = Math.floor(middle); k <= Math.ceil(middle) && others.length; k += 1) {
-          const { to, at, own, other } = others[k];
+        for (let k = Math.floor(middle); k <= Math.ceil(middle); k += 1) {
+          const { to, own, other } = others[sign > 0 ? k : others.length - 1 - k];
+          const at = place(to);
           const clash = side === "before" ? clashes.has(to * count + i) : clashes.has(i * count + to);
           if (align[i] !== i || last >= at || clash) continue;
           align[to] = i;

@@ -2,6 +2,7 @@
 
 const MAP = { width: 104, height: 150, least: 0.012, inset: 4 };
 const FAR_BOXES = 500;
+const LEAST_MARK = 3;
 
 // Paints what lies in `area` of a drawing at a place and zoom.
 function paintFrom(brush, drawing, { x, y, zoom }, area, fg, arrows) {
@@ -31,8 +32,9 @@ function paintFrom(brush, drawing, { x, y, zoom }, area, fg, arrows) {
     const shade = colouring?.of(box) ?? null;
     brush.globalAlpha = hits && !hits.has(box.key) ? 0.2 : shade && !shade.fill ? 0.3 : 1;
     brush.fillStyle = shade?.fill ?? graph.colours[box.family];
-    const [width, height] = [Math.max(1.5, place.width * zoom), Math.max(1.2, place.height * zoom)];
-    brush.fillRect(place.x * zoom + x, place.y * zoom + y, width, height);
+    // never too thin to be seen: a long chain from afar stays a band
+    const [width, height] = [Math.max(LEAST_MARK, place.width * zoom), Math.max(1.2, place.height * zoom)];
+    brush.fillRect((place.x + place.width / 2) * zoom + x - width / 2, place.y * zoom + y, width, height);
     if (box.family === "custom" || box.key === active) {
       brush.globalAlpha = 1;
       brush.strokeStyle = fg;
