@@ -56,6 +56,8 @@ PREPARED_WEIGHTS = 8_000_000
 _SAID = 0.1
 """Seconds between two reports of progress where many small steps are run."""
 
+_SENSITIVITY_BITS = 4
+"""The bits at which layers are compared by what they lose."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
 
@@ -130,7 +132,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             on_resume=self.resume,
             **chosen,
         )
-        self.graph = GraphView(model, layer=chosen["layer"])
+        self.graph = GraphView(model, custom_layers=custom_layers, layer=chosen["layer"])
         self.preview = Preview(**chosen)
         self.curve = Curve(on_plan=self._take, **chosen)
         self.histogram = Histogram(model, **chosen)
@@ -194,6 +196,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.controls.show_plan(weights, name)
         bits = bits_of_plan(self.model, plan)
         self.choosing.show_plan(bits, name, size)
+        self.graph.show_plan(plan)
         self.scheme = MIXED
         self.resume()
 
@@ -399,6 +402,9 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self.choosing.searching("failed", str(error))
             self._fail(error)
             return
+        alone = {row.layer: row.quality for row in found.sweep.layers if row.bits == _SENSITIVITY_BITS}
+        title = f"quality with this layer alone at {_SENSITIVITY_BITS} bits"
+        self.graph.show_values("sensitivity", alone, title=title, unit="dB", low_is_worse=True)
         choices = frontier_data(self.model, found)
         self.curve.show_frontier(choices)
         self.choosing.show_frontier(choices)

@@ -80,6 +80,12 @@ def test_what_is_found_keeps_the_target_and_its_frontier_can_be_taken(explorer: 
     uniform = min(r.nbytes for r in explorer.results if r.scheme == "lookup_table" and r.quality and r.quality >= 25)
     mixed = next(row for row in explorer.results if row.scheme == "mixed" and row.stage == "full")
     assert mixed.nbytes <= uniform
+    shown = {c["name"]: c["values"] for c, _ in explorer.graph.recorded() if c["type"] == "values"}
+    assert set(shown["sensitivity"]) == {layer["id"] for layer in layers_data(explorer.model)}
+    assert (
+        shown["bits"].items()
+        >= {k: v for k, v in bits_of_plan(explorer.model, explorer.plan).items() if v != 32}.items()
+    )
     choices = last(explorer.choosing, "frontier")["choices"]
     assert isinstance(choices, list)
     assert [choice["nbytes"] for choice in choices] == sorted(choice["nbytes"] for choice in choices)
