@@ -24,6 +24,9 @@ _SIZING_ELEMENTS = 1 << 16
 _UNFOLDED = re.compile(r"Random|Bernoulli|Multinomial|Pool|^(If|Loop|Scan|SequenceMap|Dropout)$")
 """What is random, what a node makes onnxruntime run without end, and what has networks within."""
 
+_EQUATION = re.compile(r"(?:[a-zA-Z,\s]|\.{3})*(?:->(?:[a-zA-Z\s]|\.{3})*)?")
+"""What onnx' inference reads without running into an endless loop."""
+
 Kind = tuple[Shape | None, np.dtype[Any]]
 """The shape, None where only a run can tell it, and the type of an output."""
 
@@ -43,6 +46,8 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
         return None
     if schema.deprecated:
         return None
+    if node.type == "Einsum" and not _EQUATION.fullmatch(node.attribute("equation", "")):
+        raise ModelError(f"its equation {node.attribute('equation', '')!r} is none")
     types: dict[str, TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
     for name, value in zip(node.proto.input, node.inputs, strict=True):

@@ -236,6 +236,10 @@ def hostile() -> dict[str, tuple[onnx.ModelProto, str]]:
             model([node("Slice", ["x", "s", "e"], ["y"])], x, ["y"], [stored("s", [1]), stored("e", [1])]),
             "an empty tensor",
         ),
+        "a sum of no letters": (
+            model([node("Einsum", ["x", "x"], ["y"], equation="...\u00e9j,jk->...ik")], x, ["y"]),
+            r"\(Einsum\).*equation",
+        ),
         "no output": (model([node("Neg", ["x"], ["y"])], x, []), "no output"),
     }
 
