@@ -311,7 +311,7 @@ def _old_call(node: Any, names: set[str], layer: str) -> Call:
     def first_argument(value: Any) -> Any:
         if isinstance(value, list) and value and isinstance(value[0], str):
             if len(value) == 4 and isinstance(value[3], Mapping):
-                keywords.update(_old_references(value[3], names))
+                keywords.update({key: _old_references(item, names) for key, item in value[3].items()})
             if value[0] == "_CONSTANT_VALUE" and len(value) >= 3:
                 return plain(value[2])
             return _reference(value[:3], layer)

@@ -79,7 +79,10 @@ class Group:
         """The names of the members."""
         if len(self._group) > _NAMES_LIMIT:
             raise FileFormatError(f"{self._label()} has {len(self._group):,} members; no Keras model has so many")
-        return list(self._group)
+        names = list(self._group)
+        if not all(isinstance(name, str) for name in names):
+            raise FileFormatError(f"{self._label()} has members whose names are not UTF-8")
+        return names
 
     def group(self, name: str) -> Group | None:
         """The group of that name below this one, "a/b" for nested ones; None where there is none."""
@@ -129,32 +132,39 @@ class Group:
         """The text in an attribute; None where there is none."""
         if name not in self._group.attrs:
             return None
-        identifier = self._group.attrs.get_id(name)
-        if identifier.shape not in ((), (1,)) or identifier.get_storage_size() > _TEXT_LIMIT:
+        texts = self._texts(name)
+        if len(texts) != 1:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} is not a text")
-        value = self._group.attrs[name]
-        return _decoded(value[0] if identifier.shape else value, name)
+        return texts[0]
 
     @_in_our_words
     def texts(self, name: str) -> list[str] | None:
         """The list of texts in an attribute, or in name0, name1, ... where it was too long for one; else None."""
         if name in self._group.attrs:
-            return self._list(name)
+            return self._texts(name)
         texts: list[str] = []
         part = 0
         while f"{name}{part}" in self._group.attrs:
-            texts += self._list(f"{name}{part}")
+            texts += self._texts(f"{name}{part}")
             part += 1
         return texts if part else None
 
-    def _list(self, name: str) -> list[str]:
-        identifier = self._group.attrs.get_id(name)
-        count = prod(identifier.shape or (0,))
+    def _texts(self, name: str) -> list[str]:
+        import h5py
+
+        attribute = self._group.attrs.get_id(name)
+        count = prod(attribute.shape or ()) if attribute.shape is not None else 0
         if not count:
             return []
-        if len(identifier.shape) != 1 or count > _NAMES_LIMIT or identifier.get_storage_size() > _TEXT_LIMIT:
-            raise FileFormatError(f"the attribute {name!r} of {self._label()} is not a list of names")
-        return [_decoded(value, name) for value in self._group.attrs[name]]
+        # HDF5 itself crashes on some damaged types, so that only texts are read.
+        if not isinstance(attribute.get_type(), h5py.h5t.TypeStringID) or len(attribute.shape) > 1:
+            raise FileFormatError(f"the attribute {name!r} of {self._label()} does not hold text, or a list of texts")
+        if count > _NAMES_LIMIT or attribute.get_storage_size() > _TEXT_LIMIT:
+            raise FileFormatError(f"the attribute {name!r} of {self._label()} is too long; it is not read")
+        return [
+            value.decode("utf-8") if isinstance(value, bytes) else str(value)
+            for value in np.atleast_1d(self._group.attrs[name])
+        ]
 
     @_in_our_words
     def _member(self, path: str) -> Any:
@@ -191,11 +201,3 @@ def open_hdf5(file: BinaryIO, size: int) -> Iterator[Group]:
         raise MissingDependencyError("Keras' weights are HDF5: pip install h5py, or mlexplorer[keras]") from error
     with _in_our_words(h5py.File)(file, "r") as opened:
         yield Group(opened, _Budget(size))
-
-
-def _decoded(value: Any, name: str) -> str:
-    if isinstance(value, bytes):
-        value = value.decode("utf-8")
-    if not isinstance(value, str):
-        raise FileFormatError(f"the attribute {name!r} does not hold text but {type(value).__name__}")
-    return str(value)

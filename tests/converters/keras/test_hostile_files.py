@@ -141,6 +141,13 @@ def attribute(group: str, name: str, value: Any) -> Callable[[Any], None]:
     return lambda file: file[group].attrs.__setitem__(name, value)
 
 
+def arrays_for_text(group: str, name: str) -> Callable[[Any], None]:
+    """Attributes whose type says numbers where that of Keras' says letters: HDF5 crashes when it reads some of them."""
+    dtype = h5py.vlen_dtype(np.float32)
+    values = np.array([KERNEL[0], KERNEL[1, :2]], dtype=object)
+    return lambda file: file[group].attrs.create(name, values, dtype=dtype)
+
+
 GROUP, WEIGHT, OTHER = "model_weights/d", "model_weights/d/d/kernel:0", "model_weights/d/d/bias:0"
 EXTERNAL = [("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
 HDF5 = {
@@ -167,9 +174,11 @@ HDF5 = {
     "missing group": (replaced(GROUP, lambda file, name: None), "no group"),
     "path that climbs": (attribute(GROUP, "weight_names", [b"../../x", b"d/bias:0"]), "not a path within"),
     "names that are numbers": (attribute(GROUP, "weight_names", np.arange(2)), "does not hold text"),
-    "names that are a table": (attribute(GROUP, "weight_names", np.array([[b"a", b"b"]])), "list of names"),
+    "names that are a table": (attribute(GROUP, "weight_names", np.array([[b"a", b"b"]])), "does not hold text"),
+    "names that are arrays of any length": (arrays_for_text(GROUP, "weight_names"), "does not hold text"),
+    "configuration that is arrays of any length": (arrays_for_text("/", "model_config"), "does not hold text"),
     "names not in UTF-8": (attribute(GROUP, "weight_names", np.array([b"\xff\xfe", b"d/bias:0"])), "utf-8"),
-    "configuration of numbers": (attribute("/", "model_config", np.arange(4)), "not a text"),
+    "configuration of numbers": (attribute("/", "model_config", np.arange(4)), "does not hold text"),
     "wrong shape": (dataset(WEIGHT, data=KERNEL.T), r"shape \(3, 2\).*asks for \(\?, 3\)"),
     "wrong rank": (dataset(WEIGHT, data=KERNEL[None]), "asks for"),
     "one weight too many": (attribute(GROUP, "weight_names", [b"d/kernel:0", b"d/bias:0", b"d/bias:0"]), "3 weights"),
