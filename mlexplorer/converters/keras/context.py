@@ -29,6 +29,7 @@ class Converter:
     keeps_mask: bool
 
 
+_MOST_NUMBERS = 1 << 26
 CONVERTERS: dict[str, Converter] = {}
 
 
@@ -105,6 +106,11 @@ class Context:
         value = self.layer.config.get(key)
         if value is not None and value not in allowed:
             self.refuse(f"{key} is {value!r}; it must be {' or '.join(map(repr, allowed))}")
+
+    def require_room(self, *sizes: int) -> None:
+        """Refuse a layer that would put an array of these sizes, which no weight in the file has, into the network."""
+        if prod(sizes) > _MOST_NUMBERS:
+            self.refuse(f"it would need a constant of the shape {list(sizes)}, which is too large")
 
     @property
     def channels_first(self) -> bool:

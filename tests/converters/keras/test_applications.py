@@ -22,9 +22,7 @@ from tests.converters.keras.comparing import check, keras, layer_types
         pytest.param("MobileNetV3Large", 64, marks=pytest.mark.slow),
         pytest.param("Xception", 96, marks=pytest.mark.slow),
         pytest.param("InceptionV3", 96, marks=pytest.mark.slow),
-        pytest.param("NASNetMobile", 64, marks=pytest.mark.slow),
         pytest.param("ConvNeXtTiny", 64, marks=pytest.mark.slow),
-        pytest.param("VGG16", 48, marks=pytest.mark.slow),
     ],
 )
 def test_application(name: str, size: int) -> None:

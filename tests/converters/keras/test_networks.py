@@ -285,6 +285,25 @@ def test_configurations_that_do_not_fit_are_named(
     assert reason in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("class_name", "config", "shape"),
+    [
+        ("Resizing", {"height": 10**9, "width": 3}, [None, 4, 5, 2]),
+        ("Resizing", {"height": 3, "width": 3}, [None, 10**6, 5, 2]),
+        ("GroupNormalization", {"groups": 1, "center": False, "scale": False}, [None, 4, 2**31 - 1]),
+        ("LayerNormalization", {"center": False, "scale": False}, [None, 2**31 - 1]),
+        ("Attention", {"causal": True}, [None, 10**6, 2]),
+    ],
+)
+def test_small_files_make_no_large_constants(class_name: str, config: dict[str, Any], shape: list[int]) -> None:
+    inputs = KerasLayer("x", "InputLayer", {"batch_shape": shape}, calls=[Call()])
+    argument = [TensorRef("x"), TensorRef("x")] if class_name == "Attention" else TensorRef("x")
+    layer = KerasLayer("d", class_name, config, {}, [Call((argument,))])
+    model = KerasModel("m", [inputs, layer], [TensorRef("x")], [TensorRef("d")])
+    with pytest.raises(mle.errors.UnsupportedError, match="too large"):
+        convert_keras(model, Options())
+
+
 def test_operators_of_keras_2() -> None:
     """TFOpLambda and SlicingOpLambda as TensorFlow's Keras writes them, against NumPy."""
     inputs = KerasLayer("x", "InputLayer", {"batch_shape": [None, 4, 6]}, calls=[Call()])

@@ -15,10 +15,11 @@ from mlexplorer.converters.keras.layers import (  # noqa: F401 - each registers 
     recurrent,
     reshaping,
     resizing,
+    slicing,
     wrappers,
 )
 from mlexplorer.converters.keras.layers.activation import knows_activation
-from mlexplorer.converters.keras.layers.operators import knows_function
+from mlexplorer.converters.keras.layers.functions import knows_function
 from mlexplorer.converters.keras.source_model import KerasLayer
 
 __all__ = ["is_known"]

@@ -73,7 +73,7 @@ def _attended(c: Context, scores: str, query: Value, value: Value) -> Any:
     steps, others = query.shape[1], value.shape[1]
     kept = [_axes(c, value.mask(), [value.shape[0], 1, others], "value_mask")] if value.mask else []
     if c.get("use_causal_mask", c.keywords.get("use_causal_mask", False)) or c.get("causal", False):
-        kept.append(c.constant(_causal(steps, others)[None], "causal_mask"))
+        kept.append(c.constant(_causal(c, steps, others)[None], "causal_mask"))
     weights = c.add("softmaxND", _hidden(c, scores, _both(c, kept)), part="weights", axis=2)
     part = "attended" if query.mask else ""
     y = c.add("batchedMatmul", weights, c.plain(value), part=part)
@@ -174,7 +174,7 @@ def _masks_of_heads(c: Context, query: Value, value: Value, key: Value) -> list[
         elif source.mask and not (name == "key_mask" and key is value):
             kept.append(_axes(c, source.mask(), shape, name))
     if c.keywords.get("use_causal_mask", False):
-        kept.append(c.constant(_causal(steps, others)[None, None], "causal_mask"))
+        kept.append(c.constant(_causal(c, steps, others)[None, None], "causal_mask"))
     mask = _given(c, "attention_mask")
     if isinstance(mask, Value):
         axes = mask.shape if mask.rank == 4 else (mask.shape[0], 1, *mask.shape[1:])
@@ -193,5 +193,6 @@ def _heads(c: Context, x: Value, kernel: Array, bias: Array | None, part: str) -
     return c.transpose(parted, [0, 2, 1, 3], f"{part}_heads")
 
 
-def _causal(steps: int, others: int) -> Array:
+def _causal(c: Context, steps: int, others: int) -> Array:
+    c.require_room(steps, others)
     return np.tril(np.ones((steps, others), np.float32))

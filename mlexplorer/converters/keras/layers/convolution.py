@@ -64,7 +64,9 @@ def transposed_convolution(c: Context) -> Value:
     rank = kernel.ndim - 2
     blob, (batch, _, *extent) = c.image(rank)
     strides = c.sizes("strides", rank)
-    weights = _dilated(kernel.transpose(rank + 1, rank, *range(rank)), c.sizes("dilation_rate", rank))
+    dilation = c.sizes("dilation_rate", rank)
+    c.require_room(*kernel.shape[-2:], *((k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)))
+    weights = _dilated(kernel.transpose(rank + 1, rank, *range(rank)), dilation)
     filters, size = kernel.shape[-2], weights.shape[2:]
     target = _transposed_sizes(c, extent, kernel.shape[:rank], strides)
     full = [(n - 1) * s + k for n, s, k in zip(extent, strides, size, strict=True)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mlexplorer.converters.keras.context import Context, converts
+from mlexplorer.converters.keras.layers.functions import function, setting
 from mlexplorer.converters.keras.layers.normalization import unit_length
 from mlexplorer.converters.keras.values import Mask, Value
 
@@ -67,6 +68,25 @@ def concatenate(c: Context) -> Value:
     if "axis" not in c.layer.config and isinstance(c.keywords.get("axis"), int):
         given = c.keywords["axis"]
     return joined(c, values, given)
+
+
+@function("concat", "ConcatV2")
+def concat(c: Context) -> Value:
+    """Side by side along an axis."""
+    return joined(c, c.inputs, int(setting(c, "axis", 1, -1)))
+
+
+@function("Stack", "stack")
+def stack(c: Context) -> Value:
+    """Side by side along a new axis."""
+    values = [c.as_plain(value) for value in c.inputs]
+    shape = values[0].shape
+    axis = int(setting(c, "axis", 1, 0)) % (len(shape) + 1)
+    if any(value.shape != shape for value in values):
+        raise ValueError(f"tensors of the shapes {[list(value.shape) for value in values]} cannot be stacked")
+    return Value(
+        c.add("stack", *(value.blob for value in values), axis=axis), (*shape[:axis], len(values), *shape[axis:])
+    )
 
 
 def joined(c: Context, values: Sequence[Value], given: int) -> Value:

@@ -24,6 +24,7 @@ def batch_normalization(c: Context) -> Value:
     center, scale = bool(c.get("center", True)), bool(c.get("scale", True))
     arrays = iter(c.weights(2 + center + scale))
     size = x.shape[axis]
+    c.require_room(size)
     gamma = next(arrays) if scale else np.ones(size, np.float32)
     beta = next(arrays) if center else np.zeros(size, np.float32)
     mean, variance = arrays
@@ -63,6 +64,7 @@ def layer_normalization(c: Context) -> Value:
     if c.get("rms_scaling", False):
         return _rms(c, x, axes, c.number("epsilon", 1e-3))
     shape = [x.shape[axis] for axis in axes]
+    c.require_room(*shape)
     center, scale = bool(c.get("center", True)), bool(c.get("scale", True))
     arrays = iter(c.weights(center + scale))
     gamma = next(arrays) if scale else np.ones(shape, np.float32)
@@ -118,6 +120,7 @@ def group_normalization(c: Context) -> Value:
     axis = x.positive(int(c.get("axis", -1)))
     size, groups = x.shape[axis], int(c.get("groups", 32))
     groups = size if groups == -1 else groups
+    c.require_room(size)
     if axis == 0 or size % groups:
         raise ValueError(f"axis {axis} of {list(x.shape)} cannot be parted into {groups} groups")
     center, scale = bool(c.get("center", True)), bool(c.get("scale", True))

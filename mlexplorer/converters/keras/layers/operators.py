@@ -1,78 +1,16 @@
-"""Operators that functional models record when tensors are computed with: keras.ops, and TensorFlow's in Keras 2.
-
-Keras 3 has a class for each ("TrueDivide", "GetItem"), whose settings are in the configuration or in the call; Keras 2
-has TFOpLambda with the name of a function, and SlicingOpLambda. Those that layers share names with are in their files.
-"""
+"""Operators on tensors, element by element and along axes; those that layers share names with are in merging.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlexplorer.converters.keras.context import Context, Results, converts
+from mlexplorer.converters.keras.context import Context
 from mlexplorer.converters.keras.layers.activation import ACTIVATIONS, softmax_along
-from mlexplorer.converters.keras.layers.merging import binary, combine, joined, matrix_product, operands
-from mlexplorer.converters.keras.layers.reshaping import inferred
-from mlexplorer.converters.keras.source_model import KerasLayer
+from mlexplorer.converters.keras.layers.functions import FUNCTIONS, Function, function, setting
+from mlexplorer.converters.keras.layers.merging import binary, combine, matrix_product, operands
 from mlexplorer.converters.keras.values import Value
-
-Function = Callable[[Context], Results]
-_FUNCTIONS: dict[str, Function] = {}
-
-
-def function(*names: str) -> Callable[[Function], Function]:
-    """Register what converts operators of these names, those of Keras 3's classes and of TensorFlow's functions."""
-
-    def register(convert: Function) -> Function:
-        for name in names:
-            _FUNCTIONS[name] = convert
-            if name[:1].isupper():
-                converts(name)(convert)
-        return convert
-
-    return register
-
-
-def knows_function(layer: KerasLayer) -> bool:
-    """Whether a layer that calls a function by its name calls one that is known."""
-    return layer.class_name not in ("TFOpLambda", "TensorFlowOpLayer") or _name(layer) in _FUNCTIONS
-
-
-def _name(layer: KerasLayer) -> str:
-    node = layer.config.get("node_def")
-    if layer.class_name == "TensorFlowOpLayer":
-        return str(node.get("op")) if isinstance(node, Mapping) else ""
-    return str(layer.config.get("function"))
-
-
-@converts("TFOpLambda")
-def tf_op_lambda(c: Context) -> Results:
-    """TFOpLambda: the function that its configuration names."""
-    return _FUNCTIONS[_name(c.layer)](c)
-
-
-@converts("TensorFlowOpLayer")
-def tensorflow_op_layer(c: Context) -> Results:
-    """TensorFlowOpLayer: a node of a graph, some of whose inputs are constants."""
-    constants = c.layer.config.get("constants") or {}
-    count = len(c.inputs) + len(constants)
-    values = iter(c.inputs)
-    given = [constants[str(n)] if str(n) in constants else next(values) for n in range(count)]
-    return _FUNCTIONS[_name(c.layer)](Context(**{**c.__dict__, "arguments": given, "keywords": {}}))
-
-
-def setting(c: Context, name: str, position: int, default: Any = None) -> Any:
-    """A setting of an operator: of its configuration, or as the call's keyword or positional argument."""
-    for value in (c.layer.config.get(name), c.keywords.get(name)):
-        if value is not None:
-            return value
-    if position < len(c.arguments) and not isinstance(c.arguments[position], Value):
-        value = c.arguments[position]
-        return default if value is None else value
-    return default
-
 
 # Two operands
 
@@ -99,7 +37,7 @@ for _type, _names in {
 
 
 for _name_ in ("Maximum", "Minimum"):  # operators of TensorFlow's graphs; layers of these names are in merging.py
-    _FUNCTIONS[_name_] = _FUNCTIONS[f"math.{_name_.lower()}"]
+    FUNCTIONS[_name_] = FUNCTIONS[f"math.{_name_.lower()}"]
 
 
 @function("Matmul", "linalg.matmul", "MatMul", "BatchMatMulV2")
@@ -317,157 +255,6 @@ def argmax(c: Context) -> Value:
     axis = x.positive(int(axis))
     y = c.add("argMax", c.plain(x), axis=axis, removeDim=True)
     return Value(y, (*x.shape[:axis], *x.shape[axis + 1 :]))
-
-
-# Shapes
-
-
-@function("reshape")
-def reshape(c: Context) -> Value:
-    """Another shape, in which one -1 is inferred."""
-    target = [int(size) for size in setting(c, "shape", 1)]
-    return c.reshape(c.input, inferred(c.input, target))
-
-
-@function("Transpose", "transpose")
-def transpose(c: Context) -> Value:
-    """The axes in another order, the other way round where none is given."""
-    axes = setting(c, "axes", 1, setting(c, "perm", 1))
-    order = list(reversed(range(c.input.rank))) if axes is None else [c.input.positive(int(axis)) for axis in axes]
-    return c.transpose(c.input, order)
-
-
-@function("ExpandDims", "expand_dims")
-def expand_dims(c: Context) -> Value:
-    """New axes of length 1."""
-    x, given = c.input, setting(c, "axis", 1)
-    axes = [given] if isinstance(given, int) else list(given)
-    axes = sorted(int(axis) % (x.rank + len(axes)) for axis in axes)
-    sizes = iter(x.shape)
-    shape = tuple(1 if axis in axes else next(sizes) for axis in range(x.rank + len(axes)))
-    return Value(c.add("expandDims", c.plain(x), axes=axes), shape)
-
-
-@function("Squeeze", "squeeze")
-def squeeze(c: Context) -> Value:
-    """Without axes of length 1: those given, or all but the batch."""
-    x, given = c.input, setting(c, "axis", 1)
-    if given is None:
-        axes = [axis for axis, size in enumerate(x.shape) if size == 1 and axis]
-    else:
-        axes = [x.positive(int(axis)) for axis in ([given] if isinstance(given, int) else given)]
-    shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
-    return Value(c.add("squeeze", c.plain(x), axes=axes), shape) if axes else x
-
-
-@function("concat", "ConcatV2")
-def concat(c: Context) -> Value:
-    """Side by side along an axis."""
-    return joined(c, c.inputs, int(setting(c, "axis", 1, -1)))
-
-
-@function("Stack", "stack")
-def stack(c: Context) -> Value:
-    """Side by side along a new axis."""
-    values = [c.as_plain(value) for value in c.inputs]
-    shape = values[0].shape
-    axis = int(setting(c, "axis", 1, 0)) % (len(shape) + 1)
-    if any(value.shape != shape for value in values):
-        raise ValueError(f"tensors of the shapes {[list(value.shape) for value in values]} cannot be stacked")
-    return Value(
-        c.add("stack", *(value.blob for value in values), axis=axis), (*shape[:axis], len(values), *shape[axis:])
-    )
-
-
-@function("Split", "split")
-def split(c: Context) -> Sequence[Value]:
-    """Parts of an axis: so many, or (Keras) cut before these positions, or (TensorFlow) of these sizes."""
-    x = c.as_plain(c.input)
-    axis = x.positive(int(setting(c, "axis", 2, 0)))
-    given = setting(c, "indices_or_sections", 1, setting(c, "num_or_size_splits", 1))
-    length = x.shape[axis]
-    if isinstance(given, int):
-        sizes = [length // given] * given
-    elif "num_or_size_splits" in c.keywords:
-        sizes = [int(size) for size in given]
-    else:
-        sizes = np.diff([0, *(int(place) for place in given), length]).tolist()
-    if sum(sizes) != length or min(sizes) < 1:
-        raise ValueError(f"an axis of length {length} cannot be split into {given}")
-    blobs = c.add("splitND", x.blob, outputs=len(sizes), axis=axis, splitSizes=sizes)
-    return [
-        Value(blob, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
-        for blob, size in zip([blobs] if len(sizes) == 1 else blobs, sizes, strict=True)
-    ]
-
-
-@converts("GetItem", "SlicingOpLambda")
-def get_item(c: Context) -> Value:
-    """x[...]: whole numbers and slices, an ellipsis, new axes."""
-    x = c.as_plain(c.input)
-    key = c.layer.config.get("key", c.keywords.get("key", c.keywords.get("slice_spec")))
-    if key is None and len(c.arguments) > 1:
-        key = c.arguments[1]
-    entries = [_entry(c, item) for item in (key if isinstance(key, list | tuple) else [key])]
-    used = sum(not (entry is None or entry is Ellipsis) for entry in entries)
-    if Ellipsis in entries:
-        place = entries.index(Ellipsis)
-        entries[place : place + 1] = [slice(None)] * (x.rank - used)
-    else:
-        entries += [slice(None)] * (x.rank - used)
-    indices = [entry for entry in entries if entry is not None]
-    if len(indices) != x.rank:
-        raise ValueError(f"a tensor of shape {list(x.shape)} has no element {key}")
-    parts = [slice(item, item + 1 if item != -1 else None) if isinstance(item, int) else item for item in indices]
-    ranges = [range(size)[part] for size, part in zip(x.shape, parts, strict=True)]
-    if not all(ranges):
-        raise ValueError(f"nothing of a tensor of shape {list(x.shape)} is left by {key}")
-    squeezed = [isinstance(item, int) for item in indices]
-    kept = tuple(len(part) for part, gone in zip(ranges, squeezed, strict=True) if not gone)
-    if not kept:
-        c.refuse("it takes a single number")
-    new = [entry is None for entry in entries if not isinstance(entry, int)]
-    masks: dict[str, Any] = {"squeezeMasks": squeezed} if any(squeezed) else {}
-    y = c.add(
-        "sliceStatic",
-        x.blob,
-        part="slice" if any(new) else "",
-        beginIds=[part[0] for part in ranges],
-        endIds=[part[-1] + (1 if part.step > 0 else -1) for part in ranges],
-        beginMasks=[False] * x.rank,
-        endMasks=[part.step < 0 and part[-1] == 0 for part in ranges],
-        strides=[part.step for part in ranges],
-        **masks,
-    )
-    if not any(new):
-        return Value(y, kept)
-    sizes = iter(kept)
-    return Value(
-        c.add("expandDims", y, axes=[n for n, is_new in enumerate(new) if is_new]),
-        tuple(1 if is_new else next(sizes) for is_new in new),
-    )
-
-
-def _entry(c: Context, item: Any) -> Any:
-    """One entry of x[...], from what Keras' configurations have for slices."""
-    if item is None or isinstance(item, slice) or item is Ellipsis:
-        return item
-    if isinstance(item, bool):
-        c.refuse("it selects by truth values")
-    if isinstance(item, int):
-        return item
-    if isinstance(item, Mapping):
-        inner = item.get("config", item)
-        if item.get("class_name") in ("__ellipsis__", "Ellipsis"):
-            return Ellipsis
-        if isinstance(inner, list | tuple):
-            return slice(*(None if end is None else int(end) for end in inner))
-        if any(isinstance(inner.get(key), Value) for key in ("start", "stop", "step")):
-            c.refuse("it selects by tensors")
-        return slice(inner.get("start"), inner.get("stop"), inner.get("step"))
-    if item not in ("Ellipsis", "..."):
-        c.refuse("it selects by tensors")
-    return Ellipsis
 
 
 function("math.add_n")(lambda c: combine(c, "add", operands(c)))

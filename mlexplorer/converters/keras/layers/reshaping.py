@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from mlexplorer.converters.keras.context import Context, converts
+from mlexplorer.converters.keras.layers.functions import function, setting
 from mlexplorer.converters.keras.values import Value
 
 
@@ -24,12 +25,7 @@ def reshape(c: Context) -> Value:
     if "target_shape" in c.layer.config:
         target = [x.shape[0], *map(int, c.get("target_shape"))]
     else:
-        target = [
-            int(size)
-            for size in c.get(
-                "newshape", c.keywords.get("newshape", c.arguments[1:][0] if len(c.arguments) > 1 else None)
-            )
-        ]
+        target = [int(size) for size in setting(c, "newshape", 1)]
     return c.reshape(x, inferred(x, target))
 
 
@@ -58,3 +54,44 @@ def repeat_vector(c: Context) -> Value:
     batch, features = x.shape
     blob = c.add("expandDims", c.plain(x), part="steps", axes=[1])
     return Value(c.add("tile", blob, reps=[1, count, 1]), (batch, count, features))
+
+
+# Operators
+
+
+@function("reshape")
+def reshape_to(c: Context) -> Value:
+    """Another shape, in which one -1 is inferred."""
+    target = [int(size) for size in setting(c, "shape", 1)]
+    return c.reshape(c.input, inferred(c.input, target))
+
+
+@function("Transpose", "transpose")
+def transpose(c: Context) -> Value:
+    """The axes in another order, the other way round where none is given."""
+    axes = setting(c, "axes", 1, setting(c, "perm", 1))
+    order = list(reversed(range(c.input.rank))) if axes is None else [c.input.positive(int(axis)) for axis in axes]
+    return c.transpose(c.input, order)
+
+
+@function("ExpandDims", "expand_dims")
+def expand_dims(c: Context) -> Value:
+    """New axes of length 1."""
+    x, given = c.input, setting(c, "axis", 1)
+    axes = [given] if isinstance(given, int) else list(given)
+    axes = sorted(int(axis) % (x.rank + len(axes)) for axis in axes)
+    sizes = iter(x.shape)
+    shape = tuple(1 if axis in axes else next(sizes) for axis in range(x.rank + len(axes)))
+    return Value(c.add("expandDims", c.plain(x), axes=axes), shape)
+
+
+@function("Squeeze", "squeeze")
+def squeeze(c: Context) -> Value:
+    """Without axes of length 1: those given, or all but the batch."""
+    x, given = c.input, setting(c, "axis", 1)
+    if given is None:
+        axes = [axis for axis, size in enumerate(x.shape) if size == 1 and axis]
+    else:
+        axes = [x.positive(int(axis)) for axis in ([given] if isinstance(given, int) else given)]
+    shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+    return Value(c.add("squeeze", c.plain(x), axes=axes), shape) if axes else x

@@ -89,6 +89,8 @@ def resizing(c: Context) -> Value:
     blob, (batch, channels, *extent) = c.image(2)
     target = [int(c.get("height")), int(c.get("width"))]
     nearest = c.get("interpolation", "bilinear") == "nearest"
+    for n, m in zip(extent, target, strict=True):
+        c.require_room(max(n, m), n)
     rows, columns = (_samples(n, m, nearest) for n, m in zip(extent, target, strict=True))
     y = c.add("batchedMatmul", c.constant(rows[None, None], "rows"), blob, part="height")
     y = c.add("batchedMatmul", y, c.constant(columns.T[None, None], "columns"))
