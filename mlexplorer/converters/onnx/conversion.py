@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlexplorer.converters.custom import require_known
-from mlexplorer.converters.onnx.node import LARGEST_RANK, Node, Value, too_many_axes
+from mlexplorer.converters.onnx.node import LARGEST_RANK, LayerWriter, Node, Value, too_many_axes
 from mlexplorer.converters.onnx.operators import OPERATORS
 from mlexplorer.converters.onnx.reading import is_onnx_source, read_model
 from mlexplorer.converters.onnx.tracing import named, source_layer, trace
@@ -61,6 +61,10 @@ def _declare(value: Value, interface: Interface) -> None:
 
 def _convert(node: Node) -> None:
     blobs: Any
+    if node.custom is not None or not OPERATORS[node.type].any_rank:
+        for value in (*node.inputs, *node.outputs):
+            if value is not None and value.rank > LARGEST_RANK:
+                raise too_many_axes(value.shape)
     if node.custom is not None:
         read = [node.blob_of(value) for value in node.inputs if value is not None and not value.is_constant]
         blobs = node.network.custom(node.custom, *read, name=node.name, outputs=len(node.outputs))
@@ -78,12 +82,11 @@ def _convert(node: Node) -> None:
 
 
 def _give(name: str, value: Value, interface: Interface) -> None:
-    scratch = Node(None, "", f"{name}/output", 1, (value,), (), network=interface.network)  # type: ignore[arg-type]
-    blob = scratch.blob()
     if value.rank > LARGEST_RANK:
         raise too_many_axes(value.shape)
-    shape = value.shape or (1,)
+    writer = LayerWriter(f"{name}/output", interface.network)
+    blob, shape = writer.blob_of(value), value.shape or (1,)
     if interface.is_image_output(name) and value.rank in (2, 3):
-        blob = scratch.reshape(blob, shape, (1,) * (4 - value.rank) + tuple(shape))
-        shape = (1,) * (4 - value.rank) + tuple(shape)
+        picture = (*[1] * (4 - value.rank), *shape)
+        blob, shape = writer.reshape(blob, shape, picture), picture
     interface.output(name, blob, shape)

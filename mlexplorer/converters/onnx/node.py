@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -80,18 +80,88 @@ def blob_shape(shape: Shape) -> Shape:
 
 
 @dataclass(eq=False)
-class Node:
+class LayerWriter:
+    """Appends layers that bear one name to the network in the making."""
+
+    name: str
+    network: NetworkBuilder
+
+    def add(self, type: str, /, *blobs: str, **fields: Any) -> str:
+        """Append a layer of one output, which bears the node's name; returns the blob."""
+        blob: str = self.network.add(type, *blobs, name=self.name, **fields)
+        return blob
+
+    def add_many(self, outputs: int, type: str, /, *blobs: str, **fields: Any) -> list[str]:
+        """Append a layer of several outputs; returns their blobs."""
+        given = self.network.add(type, *blobs, name=self.name, outputs=outputs, **fields)
+        return [given] if outputs == 1 else list(given)
+
+    def activation(self, blob: str, kind: str, **fields: Any) -> str:
+        """Append one of the format's activations."""
+        return self.add("activation", blob, **{kind: fields})
+
+    def unary(self, function: str, blob: str, **fields: float) -> str:
+        """Append one of the format's unary functions, its scale of 1 written out as coremltools does."""
+        return self.add("unary", blob, type=function, scale=1.0, **fields)
+
+    def linear(self, blob: str, factor: float, summand: float = 0.0) -> str:
+        """The blob times a factor, plus a summand."""
+        return blob if (factor, summand) == (1, 0) else self.activation(blob, "linear", alpha=factor, beta=summand)
+
+    def reshape(self, blob: str, old: Sequence[int], new: Sequence[int]) -> str:
+        """The blob, of shape `old`, in another shape."""
+        source, target = blob_shape(tuple(old)), blob_shape(tuple(new))
+        if prod(source) != prod(target):
+            raise ModelError(f"values of shape {list(old)} cannot take the shape {list(new)}")
+        if len(target) > LARGEST_RANK:
+            raise too_many_axes(new)
+        return blob if source == target else self.add("reshapeStatic", blob, targetShape=target)
+
+    def transpose(self, blob: str, order: Sequence[int]) -> str:
+        """The axes of a blob of at most five in another order."""
+        return blob if list(order) == sorted(order) else self.add("transpose", blob, axes=order)
+
+    def blob_of(self, value: Value) -> str:
+        """The blob of a value."""
+        if value.blob is None:
+            value.blob = self.load(value.array, value.name)
+        return value.blob
+
+    def load(self, array: Array, name: str = "") -> str:
+        """A constant as a blob; raises UnsupportedError for what 32-bit floats cannot hold."""
+        if (
+            array.dtype.kind in "iu"
+            and array.size
+            and max(abs(int(array.max())), abs(int(array.min()))) > (_EXACT_INTEGERS)
+            and not np.array_equal(array.astype(np.float32).astype(np.float64), array.astype(np.float64))
+        ):
+            raise UnsupportedError(
+                f"the constant {name!r} holds whole numbers beyond {_EXACT_INTEGERS}, which Core ML's 32-bit floats "
+                "cannot tell apart"
+            )
+        if array.dtype.kind not in _NUMBERS:
+            raise UnsupportedError(f"the constant {name!r} holds {array.dtype}; Core ML has numbers only")
+        shape = blob_shape(tuple(array.shape))
+        blob: str = self.network.add(
+            "loadConstantND",
+            name=name or f"{self.name}/constant",
+            shape=shape,
+            data=array.astype(np.float32, copy=False),
+        )
+        return blob
+
+
+@dataclass(eq=False)
+class Node(LayerWriter):
     """A node of the source. `type` is its operator, with the domain where that is not ONNX's own."""
 
     proto: onnx.NodeProto
     type: str
-    name: str
     version: int
     inputs: Sequence[Value | None]
     outputs: Sequence[Value | None]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any]
     custom: CustomLayerParams | None = None
-    network: NetworkBuilder = field(kw_only=True)
 
     def attribute(self, name: str, default: Any) -> Any:
         """An attribute of the default's type; raises ModelError for one of another type."""
@@ -159,70 +229,6 @@ class Node:
     def blob(self, index: int = 0) -> str:
         """The blob of an input; constants become a layer the first time."""
         return self.blob_of(self.input(index))
-
-    def blob_of(self, value: Value) -> str:
-        """The blob of a value."""
-        if value.blob is None:
-            value.blob = self.load(value.array, value.name)
-        return value.blob
-
-    def load(self, array: Array, name: str = "") -> str:
-        """A constant as a blob; raises UnsupportedError for what 32-bit floats cannot hold."""
-        if (
-            array.dtype.kind in "iu"
-            and array.size
-            and max(abs(int(array.max())), abs(int(array.min()))) > (_EXACT_INTEGERS)
-            and not np.array_equal(array.astype(np.float32).astype(np.float64), array.astype(np.float64))
-        ):
-            raise UnsupportedError(
-                f"the constant {name!r} holds whole numbers beyond {_EXACT_INTEGERS}, which Core ML's 32-bit floats "
-                "cannot tell apart"
-            )
-        if array.dtype.kind not in _NUMBERS:
-            raise UnsupportedError(f"the constant {name!r} holds {array.dtype}; Core ML has numbers only")
-        shape = blob_shape(tuple(array.shape))
-        blob: str = self.network.add(
-            "loadConstantND",
-            name=name or f"{self.name}/constant",
-            shape=shape,
-            data=array.astype(np.float32, copy=False),
-        )
-        return blob
-
-    def add(self, type: str, /, *blobs: str, **fields: Any) -> str:
-        """Append a layer of one output, which bears the node's name; returns the blob."""
-        blob: str = self.network.add(type, *blobs, name=self.name, **fields)
-        return blob
-
-    def add_many(self, outputs: int, type: str, /, *blobs: str, **fields: Any) -> list[str]:
-        """Append a layer of several outputs; returns their blobs."""
-        given = self.network.add(type, *blobs, name=self.name, outputs=outputs, **fields)
-        return [given] if outputs == 1 else list(given)
-
-    def activation(self, blob: str, kind: str, **fields: Any) -> str:
-        """Append one of the format's activations."""
-        return self.add("activation", blob, **{kind: fields})
-
-    def unary(self, function: str, blob: str, **fields: float) -> str:
-        """Append one of the format's unary functions, its scale of 1 written out as coremltools does."""
-        return self.add("unary", blob, type=function, scale=1.0, **fields)
-
-    def linear(self, blob: str, factor: float, summand: float = 0.0) -> str:
-        """The blob times a factor, plus a summand."""
-        return blob if (factor, summand) == (1, 0) else self.activation(blob, "linear", alpha=factor, beta=summand)
-
-    def reshape(self, blob: str, old: Sequence[int], new: Sequence[int]) -> str:
-        """The blob, of shape `old`, in another shape."""
-        source, target = blob_shape(tuple(old)), blob_shape(tuple(new))
-        if prod(source) != prod(target):
-            raise ModelError(f"values of shape {list(old)} cannot take the shape {list(new)}")
-        if len(target) > LARGEST_RANK:
-            raise too_many_axes(new)
-        return blob if source == target else self.add("reshapeStatic", blob, targetShape=target)
-
-    def transpose(self, blob: str, order: Sequence[int]) -> str:
-        """The axes of a blob of at most five in another order."""
-        return blob if list(order) == sorted(order) else self.add("transpose", blob, axes=order)
 
     def require_rank(self, *ranks: int) -> None:
         """Raise UnsupportedError where the first input has another number of axes."""

@@ -161,7 +161,7 @@ class _Tracer:
                 raise ModelError(f"it gives {key!r}, which is given already")
         inputs = [scope[key] if key else None for key in proto.input]
         version = versions.get(proto.domain, 1)
-        node = Node(proto, type, name, version, inputs, (), decoded_attributes(proto), network=self._interface.network)
+        node = Node(name, self._interface.network, proto, type, version, inputs, (), decoded_attributes(proto))
         chosen = self._custom.chosen(SourceLayer(name, type))
         if not chosen and type == "If" and inputs and inputs[0] is not None and inputs[0].is_constant:
             self._condition(node, scope, versions, depth)

@@ -132,6 +132,18 @@ def test_more_than_five_axes_are_moved_if_they_can_be_fewer() -> None:
         converted(model(nodes, [floats("x", 4, 6, 5, 7)], ["y"], stored))
 
 
+def test_layers_of_more_than_five_axes_are_refused() -> None:
+    """Their blobs lack axes of length 1, so nothing else can be computed with them."""
+    nodes = [
+        node("Unsqueeze", ["x", "axes"], ["six"]),
+        node("Add", ["six", "w"], ["sum"]),
+        node("Squeeze", ["sum", "axes"], ["y"]),
+    ]
+    stored = [constant("axes", [0, 2, 3]), constant("w", np.ones((2, 1, 1, 1, 5)), np.float32)]
+    with pytest.raises(errors.UnsupportedError, match=r"\(Add\): a tensor of shape \[1, 2, 1, 1, 3, 5\] has 6 axes"):
+        converted(model(nodes, [floats("x", 2, 3, 5)], ["y"], stored))
+
+
 def test_functions_of_the_model_are_written_out() -> None:
     body = helper.make_function(
         "own", "Scaled", ["a"], ["b"],

@@ -153,7 +153,7 @@ def where(node: Node) -> str:
     return node.add("whereBroadcastable", node.blob(0), node.blob(1), node.blob(2))
 
 
-@converts("Identity", "Dropout")
+@converts("Identity", "Dropout", any_rank=True)
 def identity(node: Node) -> str:
     """The input itself; dropping out is for training."""
     if node.type == "Dropout" and node.has(2) and node.known(2, "training_mode").any():

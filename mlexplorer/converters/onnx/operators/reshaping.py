@@ -21,13 +21,13 @@ def _reshaped(node: Node) -> list[Shape]:
     return [tuple(size // rest if n == -1 and rest else n for n in target)]
 
 
-@converts("Flatten", "Reshape", "Squeeze", "Unsqueeze", shapes=_reshaped)
+@converts("Flatten", "Reshape", "Squeeze", "Unsqueeze", shapes=_reshaped, any_rank=True)
 def reshape(node: Node) -> str:
     """The shape that the output has."""
     return node.reshape(node.blob(), node.input().shape, node.shape)
 
 
-@converts("Transpose")
+@converts("Transpose", any_rank=True)
 def transpose(node: Node) -> str:
     """The axes in another order; of more than five, those that stay together are moved as one."""
     shape = node.input().shape

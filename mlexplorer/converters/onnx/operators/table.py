@@ -14,16 +14,21 @@ Shapes = Callable[[Node], Sequence[Shape]]
 
 @dataclass(frozen=True)
 class Operator:
-    """How an operator is converted; `shapes` tells its outputs' shapes where the onnx package does not."""
+    """How an operator is converted.
+
+    `shapes` tells its outputs' shapes where the onnx package does not; `any_rank` is whether it knows how blobs hold
+    values of more than five axes.
+    """
 
     convert: Conversion
     shapes: Shapes | None = None
+    any_rank: bool = False
 
 
 OPERATORS: dict[str, Operator] = {}
 
 
-def converts(*types: str, shapes: Shapes | None = None) -> Callable[[Conversion], Conversion]:
+def converts(*types: str, shapes: Shapes | None = None, any_rank: bool = False) -> Callable[[Conversion], Conversion]:
     """Register the function that makes layers of a node of these operators ("Conv", "com.example::Op").
 
     It appends layers through the node and returns the blob of its output, or those of its outputs in their order, of
@@ -33,7 +38,7 @@ def converts(*types: str, shapes: Shapes | None = None) -> Callable[[Conversion]
     """
 
     def register(function: Conversion) -> Conversion:
-        OPERATORS.update(dict.fromkeys(types, Operator(function, shapes)))
+        OPERATORS.update(dict.fromkeys(types, Operator(function, shapes, any_rank)))
         return function
 
     return register
