@@ -73,7 +73,8 @@ class Controls(View):
 
     Traits: `bits`, `scheme`, `image` (see `View`). `calibration` has the options of `quantize` for error feedback, in
     Python. `on_save` gets the file's name, scheme and bits and returns what to
-    say; `on_cancel` and `on_resume` get nothing. Without `on_save` there is no Save button.
+    say; `on_download` gets scheme and bits and returns the file; `on_cancel` and `on_resume` get nothing. Without
+    `on_save` there is no Save button.
     """
 
     _esm = static("view.js", "controls.js")
@@ -87,11 +88,13 @@ class Controls(View):
         source: str | None = None,
         calibration: str = options_source("noise"),
         on_save: Callable[[str, str, int], str] | None = None,
+        on_download: Callable[[str, int], bytes] | None = None,
         on_cancel: Callable[[], None] | None = None,
         on_resume: Callable[[], None] | None = None,
         **traits: Any,
     ) -> None:
         super().__init__(**traits)
+        self._on_download = on_download
         self._on_save, self._on_cancel, self._on_resume = on_save, on_cancel, on_resume
         if model is not None:
             names = {**model_data(model, source), "calibration": calibration}
@@ -124,6 +127,14 @@ class Controls(View):
             except (MlexplorerError, OSError) as error:
                 text, failed = str(error), True
             self.send({"type": "saved", "text": text, "failed": failed})
+        elif kind == "download" and self._on_download is not None:
+            try:
+                data = self._on_download(str(content["scheme"]), int(content["bits"]))
+            except (MlexplorerError, OSError) as error:
+                self.send({"type": "saved", "text": str(error), "failed": True})
+            else:
+                name = Path(str(content["name"])).name or "model.mlmodel"
+                self.send({"type": "file", "name": f"{name}.zip" if data.startswith(b"PK") else name}, [data])
         elif kind == "cancel" and self._on_cancel is not None:
             self._on_cancel()
         elif kind == "resume" and self._on_resume is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -76,8 +77,9 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """One screen to choose a bit depth on: what the model makes, how large it is, and where its weights go.
 
     Traits: `bits` (1..8), `scheme` ("linear", "lookup_table", "feedback" or "mixed"), `layer` (the id of a graph node,
-    "" for none) and `image` (the index of the picture). They follow the browser, and the browser follows them. The
-    views are `controls`, `graph`, `preview`, `curve`, `histogram` and `choosing`; each can be shown elsewhere as well.
+    "" for none), `image` (the index of the picture) and `teach` (whether captions say why one sees what one sees). They
+    follow the browser, and the browser follows them. The views are `controls`, `graph`, `preview`, `curve`, `histogram`
+    and `choosing`; each can be shown elsewhere as well.
 
     The computation runs in one background thread. Look-up tables with error feedback are computed once that scheme is
     chosen: the chosen depth first, then the others, each with a run of the network for every layer. What goes wrong
@@ -88,6 +90,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     scheme = traitlets.Enum(("linear", "lookup_table", FEEDBACK, MIXED), "lookup_table")
     layer = traitlets.Unicode("")
     image = traitlets.Int(0, min=0)
+    teach = traitlets.Bool(False)
 
     # a widget that refuses its arguments is closed all the same
     _views: tuple[Any, ...] = ()
@@ -128,6 +131,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             source=source or sample_source(model),
             calibration=options_source(calibration, custom_layers),
             on_save=self._save,
+            on_download=self._file,
             on_cancel=self.cancel,
             on_resume=self.resume,
             **chosen,
@@ -143,7 +147,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         screen.add_class("mlx-screen")
         super().__init__(children=[screen], **chosen)
         self.add_class("mlx-explorer")
-        for trait in ("bits", "scheme", "layer", "image"):
+        for trait in LINKED:
             traitlets.link((self, trait), (self.controls, trait))
         self.observe(lambda _: self.resume(), "image")
         self.observe(lambda _: self._ask_for_feedback(), "scheme")
@@ -261,6 +265,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
                 yield ipywidgets.jslink((self.controls, trait), (view, trait))
         for view in (self.graph, self.histogram, self.choosing):
             yield ipywidgets.jslink((self.controls, "layer"), (view, "layer"))
+        for view in self._views[1:]:
+            yield ipywidgets.jslink((self.controls, "teach"), (view, "teach"))
 
     def _areas(self) -> list[Any]:
         boxes = []
@@ -526,11 +532,24 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             view.add(row)
 
     def _save(self, name: str, scheme_name: str, bits: int) -> str:
-        if scheme_name == FEEDBACK and bits not in self._calibrated:
-            raise InputError(f"{bits} bit LUT + feedback is not computed yet; choose it, or press Resume")
+        self._require_made(scheme_name, bits)
         target = self._target(name)
         save(self._quantized(scheme_name, bits), target)
         return f"Saved {target}, {target.stat().st_size / 1e6:.2f} MB"
+
+    def _file(self, scheme_name: str, bits: int) -> bytes:
+        """The chosen model as one file: a package goes as a zip archive."""
+        self._require_made(scheme_name, bits)
+        model = self._quantized(scheme_name, bits)
+        with tempfile.TemporaryDirectory(prefix="mlexplorer-") as folder:
+            packed = model.blobs is not None
+            target = Path(folder, "model.zip" if packed else "model.mlmodel")
+            save(model, target)
+            return target.read_bytes()
+
+    def _require_made(self, scheme_name: str, bits: int) -> None:
+        if scheme_name == FEEDBACK and bits not in self._calibrated:
+            raise InputError(f"{bits} bit LUT + feedback is not computed yet; choose it, or press Resume")
 
     def _quantized(self, scheme_name: str, bits: int) -> Model:
         if scheme_name == MIXED:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlexplorer.views.view import View, static
 
-LINKED = ("bits", "scheme", "layer", "image")
+LINKED = ("bits", "scheme", "layer", "image", "teach")
 _EXPORT = re.compile(r"^export default ", re.MULTILINE)
 _LEFT_OUT = ("progress", "working")
 """Messages about a computation that is not there."""

@@ -24,7 +24,8 @@ class View(anywidget.AnyWidget):
     """A view of a model at a chosen bit depth.
 
     Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "lookup_table",
-    "feedback" or "mixed"), `layer` (the id of a graph node, "" for none), `image` (the index of the picture).
+    "feedback" or "mixed"), `layer` (the id of a graph node, "" for none), `image` (the index of the picture), `teach`
+    (whether a caption says why one sees what one sees).
 
     Everything else reaches the page as custom messages with buffers, each kept under its key. The page says "ready"
     when it shows the view for the first time, and again after it was reloaded, with the serial numbers of what it
@@ -36,6 +37,7 @@ class View(anywidget.AnyWidget):
     scheme = traitlets.Enum(("linear", "lookup_table", "feedback", "mixed"), "lookup_table").tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     image = traitlets.Int(0, min=0).tag(sync=True)
+    teach = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._messages: dict[Hashable, tuple[dict[str, Any], list[bytes]]] = {}

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+import mlexplorer as mle
 from mlexplorer.errors import InputError
 from mlexplorer.exploration import Row
 from mlexplorer.model import Model
 from mlexplorer.views.controls import Controls, model_data, options_source, row_data
+from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.view import View
-from tests.painter import painter
+from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
 
 
@@ -46,7 +48,7 @@ def test_a_page_that_does_not_answer_gets_everything_at_once_and_again() -> None
 def test_nothing_but_small_traits_is_synced() -> None:
     controls = Controls(painter(), [Row("linear", 4, 1000)])
     own = {name for name in controls.get_state() if not name.startswith("_")}
-    assert own == {"bits", "scheme", "layer", "image", "layout", "tabbable", "tooltip"}
+    assert own == {"bits", "scheme", "layer", "image", "teach", "layout", "tabbable", "tooltip"}
 
 
 @pytest.mark.parametrize("traits", [{"bits": 0}, {"bits": 9}, {"scheme": "octree"}, {"image": -1}])
@@ -114,3 +116,30 @@ def test_the_line_of_python_names_what_is_calibrated_on(calibration: Any, expect
     assert options_source(calibration, {"Swirl": Page}) == f'{expected}, custom_layers={{"Swirl": Page}}'
     data = Page(Controls(painter(), calibration=options_source(calibration))).say(type="ready")
     assert data[0]["calibration"] == expected
+
+
+def test_a_download_is_the_file_that_saving_writes(tmp_path: Path) -> None:
+    explorer = Explorer(deep_painter(), photo())
+    assert explorer.wait(120)
+    page = Page(explorer.controls)
+    page.say(type="download", name="../mine.mlmodel", scheme="linear", bits=3)
+    ((content, (data,)),) = [(c, b) for c, b in page.received if c["type"] == "file"]
+    assert content["name"] == "mine.mlmodel"
+    mle.save(mle.quantize(explorer.model, mle.Linear(3)), tmp_path / "wanted.mlmodel")
+    assert data == (tmp_path / "wanted.mlmodel").read_bytes()
+    (said,) = page.say(type="download", name="mine.mlmodel", scheme="feedback", bits=3)
+    assert said["failed"]
+    assert "not computed yet" in said["text"]
+    explorer.close()
+
+
+def test_a_package_is_downloaded_as_an_archive(tmp_path: Path) -> None:
+    mle.save(deep_painter(), tmp_path / "painter.mlpackage")
+    explorer = Explorer(mle.load(tmp_path / "painter.mlpackage"), photo())
+    assert explorer.wait(120)
+    page = Page(explorer.controls)
+    page.say(type="download", name="mine.mlpackage", scheme="lookup_table", bits=5)
+    ((content, (data,)),) = [(c, b) for c, b in page.received if c["type"] == "file"]
+    assert content["name"] == "mine.mlpackage.zip"
+    assert {weight.bits for weight in mle.load(data).graph.weights if weight.count > 16} == {5}
+    explorer.close()

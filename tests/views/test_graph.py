@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from mlexplorer.errors import InputError, MissingDependencyError
+from mlexplorer.errors import CustomLayerError, InputError, MissingDependencyError
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.views import graph as graph_module
 from mlexplorer.views.graph import GraphView, graph_data, node_data
 from mlexplorer.views.outline import Outline
+from tests.browser.models import swish_model
 from tests.views.networks import network, residual
 
 Sent = list[tuple[dict[str, Any], list[bytes]]]
@@ -111,6 +112,35 @@ def test_shapes_of_values(record: Callable[[GraphView], Sent]) -> None:
     sent = record(view)
     view.show_shapes({"first0": (1, 3, None, 7)})
     assert sent[0][0]["shapes"] == {"first0": "1 × 3 × ? × 7"}
+
+
+class _Same:
+    def __init__(self, parameters: Any) -> None:
+        pass
+
+    def set_weights(self, weights: Any) -> None:
+        pass
+
+    def output_shapes(self, input_shapes: Any) -> Any:
+        return input_shapes
+
+    def evaluate(self, inputs: Any) -> Any:
+        return inputs
+
+
+def test_shapes_are_seen_in_a_run(record: Callable[[GraphView], Sent]) -> None:
+    view = GraphView(swish_model(), custom_layers={"Swish": _Same})
+    sent = record(view)
+    view.measure_shapes()
+    assert sent[0][0]["shapes"] == {
+        "a": "1 × 1 × 6 × 48 × 64",
+        "b": "1 × 1 × 6 × 48 × 64",
+        "picture": "1 × 1 × 3 × 48 × 64",
+    }
+    with pytest.raises(InputError, match="takes a Model"):
+        GraphView(swish_model().graph).measure_shapes()
+    with pytest.raises(CustomLayerError, match="Swish"):
+        GraphView(swish_model()).measure_shapes()
 
 
 def test_the_class_of_a_custom_layer_is_told_when_it_is_asked_for(record: Callable[[GraphView], Sent]) -> None:

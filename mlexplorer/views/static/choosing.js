@@ -204,6 +204,7 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("choosing", {
+  teach: () => "Not every layer matters as much: errors of the first layers pass through all that follow, those of a last layer are seen at once, and small layers cost hardly any bytes. Giving each its own bits keeps the quality with a smaller file.",
   initial: () => ({ results: new Results(), layers: [], finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);

@@ -71,6 +71,13 @@ function splitMessage(text) {
   return { words, python: rest.join("\n\n").trim() };
 }
 
+// Hands a file to the browser, which puts it where it puts downloads.
+function giveFile(name, bytes) {
+  const address = URL.createObjectURL(new Blob([bytes]));
+  html("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
 function pythonBlock() {
   const code = html("code");
   const text = html("pre", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-multiline": "true", "aria-label": "Python to begin with" }, code);
@@ -120,13 +127,18 @@ function mount({ model, root, data, choose }) {
   const code = html("code", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": "The same in Python" });
   const copy = copyButton(() => `import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
   const saved = html("p", { class: "saved", role: "status", hidden: true });
+  const download = html("button", {
+    type: "button", class: "download", title: "Send the file to this computer",
+    onclick: () => model.send({ type: "download", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") }),
+  }, "Download");
+  const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
   const title = html("h2");
   const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, code, copy);
-  const saving = html("div", { class: "saving" }, file, save);
+  const saving = html("div", { class: "saving" }, file, save, download);
   root.append(
     html("div", { class: "head" }, title, about, progress), stub.element, notice,
-    html("div", { class: "choices" }, slider.element, toggle.element, live),
+    html("div", { class: "choices" }, slider.element, toggle.element, lessons, live),
     html("div", { class: "actions" }, python, saving), saved,
   );
 
@@ -174,6 +186,7 @@ function mount({ model, root, data, choose }) {
     toggle.tell(FEEDBACK, dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it");
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
+    download.disabled = save.disabled;
     save.title = made ? "" : "It can be saved as soon as it is computed";
     code.textContent = pythonLine(scheme, bits, names.calibration, file.value, data.plan);
   }
@@ -203,6 +216,8 @@ function mount({ model, root, data, choose }) {
     const scheme = model.get("scheme");
     const bits = model.get("bits");
     if (content?.type === "saved") saves = false;
+    if (content?.type === "file") giveFile(content.name, data.file);
+    lessons.setAttribute("aria-pressed", String(model.get("teach")));
     if (content?.type !== "progress") {
       paintChoice(scheme, bits);
       paintActions(scheme, bits);
@@ -216,8 +231,17 @@ function mount({ model, root, data, choose }) {
 
 export default defineView("controls", {
   initial: () => ({ results: new Results(), names: null, plan: null, progress: null, notice: "", saved: null }),
-  receive(data, content) {
+  teach({ model, data }) {
+    const bits = model.get("bits");
+    const levels = 2 ** bits;
+    if (model.get("scheme") === MIXED) return "Each layer has as many bits as it needs: those that the output hardly notices get fewer, those that it does notice get more.";
+    const size = data.results.size(model.get("scheme"), bits);
+    const share = size && data.results.original ? ` The file holds ${bits} bits instead of ${data.results.original.bits} for each weight; what it is made of besides stays, and so do tables, scales and offsets.` : "";
+    return `With ${bits} bit${bits === 1 ? "" : "s"} each weight is one of ${levels} values: the file only says which of them.${share}`;
+  },
+  receive(data, content, buffers) {
     if (content.type === "row") data.results.receive(content);
+    else if (content.type === "file") data.file = copyBytes(buffers[0]);
     else if (content.type === "model") data.names = content;
     else if (content.type === "plan") data.plan = content;
     else if (content.type === "progress") data.progress = content;

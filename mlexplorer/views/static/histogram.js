@@ -247,6 +247,7 @@ function mount({ model, root, data }) {
 }
 
 export default defineView("histogram", {
+  teach: () => "Most weights lie near zero. Linear levels stand at equal distances from the smallest weight to the largest, so that many of them stand where hardly any weight is; a table moves its levels to where the weights are, and each weight goes to the nearest one.",
   initial: () => ({ layers: new Map(), weights: new Map(), calibrated: new Map(), picked: "" }),
   receive(data, content, buffers) {
     if (content.type === "layer") data.layers.set(content.layer, content);

@@ -86,8 +86,9 @@ class Results {
 }
 
 // A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
-// function that repaints. The data outlive a view's element: the same view can be shown twice.
-function defineView(name, { initial, receive, mount }) {
+// function that repaints. The data outlive a view's element: the same view can be shown twice. `teach` says in a sentence
+// or two why one sees what one sees; it stands below the view while that is wanted.
+function defineView(name, { initial, receive, mount, teach }) {
   return () => {
     const data = initial();
     const repaints = new Set();
@@ -112,9 +113,16 @@ function defineView(name, { initial, receive, mount }) {
           for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
           model.save_changes();
         };
-        const { repaint, destroy } = mount({ model, root, data, choose });
+        const view = mount({ model, root, data, choose });
+        const lesson = html("p", { class: "lesson", hidden: true });
+        root.append(lesson);
+        const repaint = (content) => {
+          view.repaint(content);
+          lesson.hidden = !(teach && model.get("teach"));
+          if (!lesson.hidden) lesson.textContent = teach({ model, data });
+        };
         const change = () => repaint(null);
-        const events = ["bits", "scheme", "layer", "image"].map((trait) => `change:${trait}`);
+        const events = ["bits", "scheme", "layer", "image", "teach"].map((trait) => `change:${trait}`);
         for (const event of events) model.on(event, change);
         repaints.add(repaint);
         repaint(null);
@@ -125,7 +133,7 @@ function defineView(name, { initial, receive, mount }) {
         return () => {
           for (const event of events) model.off(event, change);
           repaints.delete(repaint);
-          destroy?.();
+          view.destroy?.();
         };
       },
     };
