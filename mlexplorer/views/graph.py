@@ -22,6 +22,7 @@ from mlexplorer.views.folding import MANY_FEATURES, MOST_FEATURES, fold
 from mlexplorer.views.labels import chain_lines, node_lines, type_name
 from mlexplorer.views.layout import COLOURS, to_svg
 from mlexplorer.views.outline import Outline, outline_data
+from mlexplorer.views.value_shapes import value_shapes
 from mlexplorer.views.view import View, static
 
 LONGEST_TEXT = 400
@@ -98,8 +99,9 @@ class GraphView(View):
     Traits: `layer`, the id of the selected node, "" for none; `opened`, the names of the open folds, ["*"] for all of
     them; `colour`, what boxes are coloured by: "type", "size", "bits", or a name that `show_values` was given.
 
-    `custom_layers` are Python classes by name, for the Swift skeleton. Raises InputError for anything but a Model or a
-    Graph.
+    `custom_layers` are Python classes by name, for where the model is run: the Swift skeleton and the shapes.
+
+    Raises InputError for anything but a Model or a Graph.
     """
 
     _esm = static(
@@ -136,7 +138,9 @@ class GraphView(View):
         super().__init__(opened=sorted(outline.first_opened() if opened is None else opened), **traits)
         features = (*model.inputs, *model.outputs) if isinstance(model, Model) else ()
         path = model.path if isinstance(model, Model) else None
-        self._sources = CustomSources(graph, model if isinstance(model, Model) else None, custom_layers)
+        self._model = model if isinstance(model, Model) else None
+        self._custom_layers = custom_layers
+        self._sources = CustomSources(graph, self._model, custom_layers)
         self._graph, self._outline = graph, outline
         self._features = {feature.name: _feature_text(feature) for feature in features}
         self.publish("graph", graph_data(outline, features, path.stem if path else "model"))
@@ -178,6 +182,15 @@ class GraphView(View):
     def show_shapes(self, shapes: Mapping[str, Sequence[int | None]]) -> None:
         """Tell the shapes of values by the names of their blobs, for the details; the files of networks lack them."""
         self.publish("shapes", {"type": "shapes", "shapes": {name: shape_text(s) for name, s in shapes.items()}})
+
+    def measure_shapes(self, inputs: Any = None) -> None:
+        """Run the model once, on `inputs` or on noise, and tell the shapes of the values that it computes.
+
+        Raises InputError where only the graph is known, and what `mlexplorer.predict` raises.
+        """
+        if self._model is None:
+            raise InputError("shapes are seen in a run, which takes a Model: make the GraphView of the model")
+        self.show_shapes(value_shapes(self._model, inputs, self._custom_layers))
 
     def to_svg(self) -> str:
         """The drawing as it is folded now, as an SVG document in light colours, laid out by Graphviz.

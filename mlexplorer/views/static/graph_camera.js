@@ -96,8 +96,8 @@ class Camera {
   reveal(box, eased = true, least = STILL_READABLE) {
     const { width, height } = this.window;
     const zoom = this.at.zoom < least * 0.75 ? least : this.at.zoom;
-    const move = (from, to, at, length, drawn) => {
-      const room = Math.min(80, length / 5);
+    const move = (from, to, at, length, drawn, around) => {
+      const room = Math.min(around, length / 5);
       const [low, high] = [from * zoom + at, to * zoom + at];
       if (zoom !== this.at.zoom) return length / 2 - ((from + to) / 2) * zoom;
       if (low >= PADDING && high <= length - PADDING && (low >= room || at >= PADDING)) return at;
@@ -105,8 +105,8 @@ class Camera {
       return high > length - room ? Math.max(at + length - room - high, Math.min(at, length - drawn - PADDING)) : at;
     };
     this.place(
-      move(box.left, box.right, this.at.x, width, this.size.width * zoom),
-      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom),
+      move(box.left, box.right, this.at.x, width, this.size.width * zoom, PADDING),
+      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom, 80),
       zoom, eased,
     );
     this.moved = true;
