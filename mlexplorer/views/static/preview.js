@@ -185,6 +185,11 @@ const RECEIVERS = {
 };
 
 export default defineView("preview", {
+  teach({ model }) {
+    if (model.get("scheme") === FEEDBACK) return "Error feedback rounds each weight so that it makes up for what the rounding of others before it did to the layer's results. Each error is as large as before, but they cancel out where it counts.";
+    if (model.get("bits") <= 2) return "With so few levels every layer's results are off, and each layer adds its own errors to those that it gets from the layers before. Small networks fall apart here; error feedback keeps them together longer.";
+    return "Every weight is off by a little, in any direction. A layer sums up thousands of products, where such errors mostly cancel out: that is why a picture can survive the loss of most of its network's bits.";
+  },
   initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false }),
   receive: (data, content, buffers) => RECEIVERS[content.type]?.(data, content, buffers),
   mount,
