@@ -521,6 +521,10 @@ OLD = [
         Case("Add", [IMAGE, w(6)], {"broadcast": 1, "axis": 1}, opset=6),
         lambda old: Case("Add", [IMAGE, old.inputs[1].reshape(6, 1, 1)]),
     ),
+    (
+        Case("Sub", [IMAGE, X((6, 9))], {"broadcast": 1, "axis": 1}, opset=6, note="computed"),
+        lambda old: Case("Sub", [IMAGE, X((6, 9, 1))]),
+    ),
     (Case("Mul", [IMAGE, w(7)], {"broadcast": 1}, opset=6), lambda old: Case("Mul", old.inputs)),
     (
         Case("BatchNormalization", [IMAGE, w(6), w(6), w(6), w(6, low=0.5)], {"is_test": 1}, opset=6),

@@ -191,7 +191,10 @@ def operands(node: Node) -> tuple[str, str]:
     a, b = node.input(0), node.input(1)
     if not node.attribute("broadcast", 0) or "axis" not in node.attributes:
         return node.blob(0), node.blob(1)
-    return node.blob(0), node.reshape(node.blob(1), b.shape, _from_axis(a, b, node.attributes["axis"]))
+    shape = _from_axis(a, b, node.attributes["axis"])
+    if b.is_constant:
+        return node.blob(0), node.load(b.array.reshape(shape), b.name)
+    return node.blob(0), node.reshape(node.blob(1), b.shape, shape)
 
 
 def _from_axis(a: Value, b: Value, axis: int) -> tuple[int, ...]:
