@@ -39,10 +39,10 @@ def read_floats(message: Any, field: str = "floatValue") -> Floats:
 def write_floats(message: Any, array: NDArray[Any], field: str = "floatValue") -> None:
     """Replace a repeated float field by the values of an array, at memory speed on every version of protobuf."""
     message.ClearField(field)
-    payload = np.ascontiguousarray(array, dtype="<f4").tobytes()
-    if payload:
+    payload = np.ascontiguousarray(array, dtype="<f4").reshape(-1)
+    if payload.size:
         number = message.DESCRIPTOR.fields_by_name[field].number
-        message.MergeFromString(_varint(number << 3 | 2) + _varint(len(payload)) + payload)
+        message.MergeFromString(b"".join((_varint(number << 3 | 2), _varint(payload.nbytes), payload.data)))
 
 
 def floats_on_the_wire(data: bytes, number: int) -> Floats:
