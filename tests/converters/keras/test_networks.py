@@ -13,6 +13,7 @@ from mlexplorer.converters.keras.conversion import convert_keras
 from mlexplorer.converters.keras.source_model import Call, KerasLayer, KerasModel, TensorRef
 from mlexplorer.converters.options import Options
 from tests.converters.keras.comparing import (
+    TOLERANCE,
     check,
     error,
     keras,
@@ -302,6 +303,18 @@ def test_small_files_make_no_large_constants(class_name: str, config: dict[str, 
     model = KerasModel("m", [inputs, layer], [TensorRef("x")], [TensorRef("d")])
     with pytest.raises(mle.errors.UnsupportedError, match="too large"):
         convert_keras(model, Options())
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_model_of_keras_2(suffix: str) -> None:
+    """A model that Keras 2.13 wrote, with what it computed; keras2/write_wiring.py made both."""
+    folder = Path(__file__).parent / "keras2"
+    with np.load(folder / "wiring.npz") as recorded:
+        feeds = {name: recorded[f"input:{name}"] for name in ("sequence", "extra")}
+        expected = {name: recorded[f"output:{name}"] for name in ("z", "tail", "stack", "deep")}
+    results = mle.predict(mle.convert(folder / f"wiring{suffix}"), feeds)
+    for name, layer in {"z": "head", "tail": "tail", "stack": "stack", "deep": "depthwise"}.items():
+        assert error(np.asarray(results[layer]), expected[name]) <= TOLERANCE, name
 
 
 def test_operators_of_keras_2() -> None:
