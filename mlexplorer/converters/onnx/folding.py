@@ -11,15 +11,20 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TypeProto, helper, numpy_helper, shape_inference
 
-from mlexplorer.converters.onnx.node import Node, Value
+from mlexplorer.converters.onnx.node import Node, Value, constant
 from mlexplorer.converters.source import Shape
-from mlexplorer.errors import ModelError, UnsupportedError
+from mlexplorer.errors import MlexplorerError, ModelError, UnsupportedError
 from mlexplorer.layers.layer_type import Array
 from mlexplorer.layers.limits import require_room
 from mlexplorer.runtime.sessions import run_once
 
 _SIZING_ELEMENTS = 1 << 16
 """Constants up to this size are shown to shape inference; and results up to it are always computed."""
+
+_FIRST_OF_ENGINE = 7
+"""The first opset that onnxruntime computes reliably."""
+_DEEPEST = 8
+"""Large constants that wait for each other, each computed as often as it is asked for; then one is computed at once."""
 
 _UNFOLDED = re.compile(r"Random|Bernoulli|Multinomial|Pool|^(If|Loop|Scan|SequenceMap|Dropout)$")
 """What is random, what a node makes onnxruntime run without end, and what has networks within."""
@@ -84,11 +89,36 @@ def _kind(type: TypeProto) -> Kind:
     return tuple(int(dim.dim_value) for dim in tensor.shape.dim), dtype
 
 
-def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list[Array] | None:
-    """The values of a node whose inputs are all constant; None where it must, or had better, stay a layer.
+def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list[Value] | None:
+    """The named outputs of a node whose inputs are all constant; None where it must, or had better, stay a layer.
 
-    What is large and larger than all that it is computed from stays one: it would make the file large.
+    What is large and larger than all that it is computed from stays one: it would make the file large. A large result
+    is computed when it is asked for, so that it is not kept beside the file's tensors.
     """
+    names = [name for name in node.proto.output if name]
+    arrays = _known(node)
+    if arrays is not None:
+        return [constant(name, array) for name, array in zip(names, arrays, strict=False)]
+    given = [value for value in node.inputs if value is not None]
+    if node.proto.domain or _UNFOLDED.search(node.type) or not all(value.is_constant for value in given):
+        return None
+    most = max([_SIZING_ELEMENTS, *(prod(value.shape) for value in given)])
+    if any(shape is not None and prod(shape) > most for shape, _ in kinds):
+        return None
+    depth = 1 + max((value.depth for value in given), default=0)
+    shape, dtype = kinds[0]
+    large = len(kinds) == 1 and shape is not None and prod(shape) > _SIZING_ELEMENTS
+    if large and shape is not None and opsets[""] >= _FIRST_OF_ENGINE and depth <= _DEEPEST:
+        return [Value(names[0], shape, dtype, lambda: _evaluated(node, opsets)[0], depth=depth)]
+    try:
+        arrays = _evaluated(node, opsets)
+    except UnsupportedError:  # they become layers
+        return None
+    return [constant(name, array) for name, array in zip(names, arrays, strict=False)]
+
+
+def _known(node: Node) -> list[Array] | None:
+    """What needs no computation."""
     if node.type == "Constant":
         value = _constant(node)
         if value is not None:
@@ -98,19 +128,19 @@ def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list
         return [np.array(node.input().shape[start:end], np.int64)]
     if node.type == "Size":
         return [np.array(prod(node.input().shape), np.int64)]
-    given = [value for value in node.inputs if value is not None]
-    if node.proto.domain or _UNFOLDED.search(node.type) or not all(value.is_constant for value in given):
-        return None
-    most = max([_SIZING_ELEMENTS, *(prod(value.shape) for value in given)])
-    if any(shape is not None and prod(shape) > most for shape, _ in kinds):
-        return None
-    names: dict[str, Value] = {
-        name: value for name, value in zip(node.proto.input, node.inputs, strict=True) if value is not None
-    }
+    return None
+
+
+def _evaluated(node: Node, opsets: Mapping[str, int]) -> list[Array]:
+    feeds = {name: value.array for name, value in zip(node.proto.input, node.inputs, strict=True) if value is not None}
     try:
-        return evaluate(node.proto, {name: value.array for name, value in names.items()}, opsets)
-    except Exception:  # onnxruntime's exceptions share no public base; it lacks old versions: they become layers
-        return None
+        return evaluate(node.proto, feeds, opsets)
+    except MlexplorerError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no public base; it lacks the first versions
+        raise UnsupportedError(
+            f"the constant {node.name!r} ({node.type}) cannot be computed: {_reason(error)}"
+        ) from error
 
 
 def evaluate(proto: onnx.NodeProto, feeds: Mapping[str, Array], opsets: Mapping[str, int]) -> list[Array]:

@@ -29,7 +29,8 @@ class Value:
     """A tensor of the source at its concrete shape.
 
     `blob` is set once a layer gives it. A blob has the value's shape, but for these: Core ML has no rank 0, so a
-    scalar's is [1]; and of more than five axes those of length 1 are left out (see `blob_shape`).
+    scalar's is [1]; and of more than five axes those of length 1 are left out (see `blob_shape`). `depth` counts the
+    constants, computed when asked for, that this one waits for.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Value:
     load: Callable[[], Array] | None = None
     blob: str | None = None
     used: bool = False
+    depth: int = 0
     _array: Array | None = None
 
     @property

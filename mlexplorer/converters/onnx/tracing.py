@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from mlexplorer.converters.custom import CustomLayers
 from mlexplorer.converters.onnx.folding import Kind, folded, inferred, require_fitting
 from mlexplorer.converters.onnx.functions import definition, with_types, written_out
-from mlexplorer.converters.onnx.node import Node, Value, constant, decoded_attributes
+from mlexplorer.converters.onnx.node import Node, Value, decoded_attributes
 from mlexplorer.converters.onnx.operators import OPERATORS
 from mlexplorer.converters.onnx.ordering import in_order
 from mlexplorer.converters.onnx.reading import dense_array, opsets, tensor_array
@@ -170,10 +170,9 @@ class _Tracer:
             self._call(node, body, scope, depth)
             return
         kinds = self._kinds(node, versions, chosen)
-        arrays = None if chosen else folded(node, kinds, versions)
-        if arrays is not None:
-            values = iter(arrays)
-            scope.update({key: constant(key, next(values)) for key in proto.output if key})
+        constants = None if chosen else folded(node, kinds, versions)
+        if constants is not None:
+            scope.update({value.name: value for value in constants})
             return
         if type not in OPERATORS or chosen:
             kinds = self._as_custom(node, kinds)

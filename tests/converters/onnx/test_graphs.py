@@ -47,6 +47,24 @@ def test_computed_shapes_vanish() -> None:
     assert types(same(model(nodes, [floats("x", 2, 3, 5)], ["y"], stored))) == ["reshapeStatic"]
 
 
+def test_large_constants_are_computed() -> None:
+    """More of them in a row than wait for each other, and each of them asked for by two nodes."""
+    nodes, name = [], "w"
+    for step in range(12):
+        nodes += [
+            node("Transpose", [name], [f"t{step}"], perm=[1, 0]),
+            node("Add", [name, f"t{step}"], [f"sum{step}"]),
+            node("Mul", [f"sum{step}", "half"], [f"m{step}"]),
+        ]
+        name = f"m{step}"
+    nodes += [node("MatMul", ["x", name], ["y"]), node("MatMul", ["x", "t0"], ["z"])]
+    weights = np.random.default_rng(1).standard_normal((310, 310))
+    stored = [constant("w", weights, np.float32), constant("half", 0.5, np.float32)]
+    source = model(nodes, [floats("x", 3, 310)], ["y", "z"], stored)
+    x = np.random.default_rng(2).standard_normal((3, 310)).astype(np.float32)
+    assert types(same(source, {"x": x})) == ["innerProduct", "innerProduct"]
+
+
 def test_what_nothing_reads_vanishes() -> None:
     nodes = [
         node("Relu", ["x"], ["y"]),
