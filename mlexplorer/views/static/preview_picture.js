@@ -210,7 +210,7 @@ function pictureStage() {
   }
   function moveSplit(split) {
     state.split = clamp(split, 0, 1);
-    later();
+    draw();
   }
   function setMode(mode) {
     state.mode = mode;
