@@ -51,6 +51,7 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
         return None
     if schema.deprecated:
         return None
+    _require_inputs(node, schema)
     if node.type == "Einsum" and not _EQUATION.fullmatch(node.attribute("equation", "")):
         raise ModelError(f"its equation {node.attribute('equation', '')!r} is none")
     types: dict[str, TypeProto] = {}
@@ -77,6 +78,17 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
     if any(shape is None for shape, _ in kinds) and not schema.has_type_and_shape_inference_function:
         return None
     return kinds
+
+
+def _require_inputs(node: Node, schema: onnx.defs.OpSchema) -> None:
+    """Raise ModelError where an input is left out that the operator needs: onnxruntime crashes where it is computed."""
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+    for index, formal in enumerate(schema.inputs):
+        if formal.option != optional and index < max(schema.min_input, len(node.inputs)):
+            node.input(index)
+    if len(node.inputs) > len(schema.inputs):  # the rest are the last one again
+        for index in range(len(schema.inputs), len(node.inputs)):
+            node.input(index)
 
 
 def _kind(type: TypeProto) -> Kind:

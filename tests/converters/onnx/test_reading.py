@@ -178,6 +178,10 @@ def hostile() -> dict[str, tuple[onnx.ModelProto, str]]:
             model([node("Neg", ["x"], ["y"]), node("Exp", ["x"], ["y"])], x, ["y"]),
             "'y', which is given already",
         ),
+        "an omitted input of constants": (
+            model([node("Sub", ["w", ""], ["y"])], x, ["y"], [stored("w", [1.0, 2.0], np.float32)]),
+            r"\(Sub\): input 1 is missing",
+        ),
         "no inputs": (model([node("Neg", [], ["y"])], x, ["y"]), r"\(Neg\)"),
         "attribute of another type": (model([node("Elu", ["x"], ["y"], alpha="much")], x, ["y"]), r"\(Elu\).*alpha"),
         "unknown attribute": (model([node("Elu", ["x"], ["y"], alfa=1.0)], x, ["y"]), r"\(Elu\).*alfa"),
