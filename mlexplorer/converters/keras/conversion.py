@@ -44,6 +44,7 @@ class _Conversion:
         self._custom = custom
         self._named = options.custom_conversion_functions
         self._placeholders = options.add_custom_layers
+        self._shapes = options.input_name_shape_dict
         self._channels_first = any(
             layer.config.get("data_format") == "channels_first" for layer, _ in _every_layer(model, "")
         )
@@ -78,8 +79,13 @@ class _Conversion:
     def _input(self, name: str, ref: TensorRef, layers: Mapping[str, KerasLayer]) -> Value:
         config = layers[ref.layer].config if ref.layer in layers else {}
         given = config.get("batch_shape", config.get("batch_input_shape"))
-        if not isinstance(given, list | tuple):
-            raise FileFormatError(f"the input layer {ref.layer!r} has no batch_shape in its configuration")
+        if given is None:  # a Sequential that was saved before it knew its shape
+            given = [None] * len(self._shapes.get(name, ()))
+            if not given:
+                raise InputError(
+                    f"the model does not tell the shape of its input {name!r}; say it, batch included, with "
+                    f"input_name_shape_dict={{{name!r}: [...]}}"
+                )
         if config.get("sparse") or config.get("ragged"):
             kind = "sparse" if config.get("sparse") else "ragged"
             raise UnsupportedError(f"layer {ref.layer!r} (InputLayer) cannot be converted: its tensors are {kind}")

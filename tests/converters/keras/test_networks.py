@@ -90,6 +90,16 @@ def test_open_sizes_are_asked_for() -> None:
     assert tuple(converted.inputs[0].shape) == (1, 9, 8, 2)
 
 
+def test_shapes_that_the_file_does_not_tell_are_asked_for() -> None:
+    inputs = KerasLayer("x", "InputLayer", {"batch_shape": None}, calls=[Call()])
+    layer = KerasLayer("d", "Flatten", {}, calls=[Call((TensorRef("x"),))])
+    model = KerasModel("m", [inputs, layer], [TensorRef("x")], [TensorRef("d")])
+    with pytest.raises(mle.errors.InputError, match=r"'x'.*input_name_shape_dict"):
+        convert_keras(model, Options())
+    converted = convert_keras(model, Options(input_name_shape_dict={"x": [1, 3, 4]}))
+    assert tuple(converted.outputs[0].shape) == (1, 12)
+
+
 @pytest.mark.parametrize("is_bgr", [False, True])
 def test_pictures_in_and_out(is_bgr: bool) -> None:
     model = randomize(sequential(L.Conv2D(3, 3, padding="same", activation="sigmoid"), shape=(9, 8, 3)))
