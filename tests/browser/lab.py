@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def notebook7(folder: Path, state: Path) -> Iterator[str]:
 @contextmanager
 def voila(notebook: Path, state: Path) -> Iterator[str]:
     """Serve one notebook as a page without code; yields its address."""
-    with _server("voila", state, str(notebook), "--Voila.ip=127.0.0.1", ready="voila/static/main.js") as address:
+    with _server("voila", state, str(notebook), "--Voila.ip=127.0.0.1") as address:
         yield address
 
 
@@ -76,12 +77,12 @@ def serving(module: str, folder: Path, state: Path, *arguments: str) -> Iterator
         *("--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
         *("--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"),
     )
-    with _server(module, state, *common, *arguments, ready="api/status") as address:
+    with _server(module, state, *common, *arguments) as address:
         yield address
 
 
 @contextmanager
-def _server(module: str, state: Path, *arguments: str, ready: str) -> Iterator[str]:
+def _server(module: str, state: Path, *arguments: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -100,7 +101,7 @@ def _server(module: str, state: Path, *arguments: str, ready: str) -> Iterator[s
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             address = f"http://127.0.0.1:{port}"
-            _wait_for(f"{address}/{ready}", server, state / "server.log")
+            _wait_for(f"{address}/api/status", server, state / "server.log")
             yield address
         finally:
             server.terminate()
@@ -126,6 +127,8 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
+        except urllib.error.HTTPError:
+            return  # it answers, if not this: Voila has no status
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")

@@ -106,8 +106,10 @@ function defineView(name, { initial, receive, mount, teach }) {
         return () => model.off("msg:custom", listen);
       },
       render({ model, el }) {
-        const root = html("div", { class: `mlx mlx-${name}`, "data-lm-suppress-shortcuts": "true" });
+        const root = html("div", { class: `mlx mlx-${name}` });
         root.addEventListener("keydown", (event) => event.stopPropagation());
+        // Notebook 7 takes keys before they get here, unless the focused element itself, not one around it, says no.
+        root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
         el.append(root);
         const choose = (changes) => {
           for (const [trait, value] of Object.entries(changes)) model.set(trait, value);

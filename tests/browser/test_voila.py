@@ -1,0 +1,49 @@
+"""The first notebook as a page without code, served by Voila."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.lab import voila
+
+pytest.importorskip("voila", minversion="0.5")
+pytestmark = pytest.mark.browser
+
+FIRST = "01-style-from-32-bits-to-1.ipynb"
+RANGE = ".mlx-controls input[type=range]"
+STAGE = ".mlx-preview .stage canvas"
+SHOWN = "() => document.querySelectorAll('.mlx-preview .strip:not(.feedback) .cell img').length === 16"
+
+
+def test_the_first_notebook_is_a_page_with_the_explorer(
+    browser: Any, folder: Path, tmp_path: Path, screenshots: Path
+) -> None:
+    with voila(folder / FIRST, tmp_path) as address:
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address, wait_until="domcontentloaded", timeout=120_000)
+        page.wait_for_function(SHOWN, timeout=240_000)
+        assert "A style-transfer network from 32 bits to 1" in page.inner_text("h1")
+        assert page.locator("text=mle.explore(model)").count() == 0, "the code is hidden"
+        seen = {}
+        page.focus(RANGE)
+        for key, bits in (("Home", 1), ("End", 8), ("ArrowLeft", 7)):
+            page.keyboard.press(key)
+            page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '{bits}'")
+            page.wait_for_timeout(200)
+            seen[bits] = (
+                page.inner_text(".mlx-controls .statistic.size strong"),
+                page.evaluate(f"document.querySelector('{STAGE}').toDataURL()"),
+            )
+        sizes = [float(seen[bits][0]) for bits in (1, 7, 8)]
+        assert sizes == sorted(set(sizes)), "more bits take more bytes"
+        assert len({picture for _, picture in seen.values()}) == 3, "each depth has its own picture"
+        page.locator(".mlx-explorer").scroll_into_view_if_needed()
+        page.screenshot(path=screenshots / "voila.png")
+        page.screenshot(path=screenshots / "voila-page.png", full_page=True)
+        assert faults == []
+        page.close()
