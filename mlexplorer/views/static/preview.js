@@ -55,7 +55,7 @@ function mount({ model, root, data, choose }) {
   const notice = html("p", { class: "note empty" });
   const panels = { picture: pictureStage(), classes: classesPanel(), array: arrayPanel(), table: tablePanel() };
   const sheet = contactSheet(choose);
-  const film = filmstrip(choose, () => { panels.picture.toggleOriginal(); repaint(); });
+  const film = filmstrip(choose, () => { if (!panels.picture.element.hidden) panels.picture.toggleOriginal(); repaint(); });
   root.append(
     html("div", { class: "top" }, html("h3", {}, "Before and after", about), outputs.element, picker.element),
     html("div", { class: "place" }, Object.values(panels).map((panel) => panel.element), notice), film.element, sheet.element,
