@@ -107,6 +107,7 @@ class GraphView(View):
     _esm = static(
         "view.js",
         "graph_folding.js",
+        "graph_layers.js",
         "graph_layout.js",
         "graph_colours.js",
         "graph_drawing.js",

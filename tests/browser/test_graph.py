@@ -106,7 +106,7 @@ LAY_OUT = """([graph, opened]) => {
 def blank(browser: Any) -> Iterator[Any]:
     """An empty page that knows how to fold and to lay out."""
     page = browser.new_page()
-    page.add_script_tag(content=static("graph_folding.js", "graph_layout.js"))
+    page.add_script_tag(content=static("graph_folding.js", "graph_layers.js", "graph_layout.js"))
     yield page
     page.close()
 
@@ -216,6 +216,20 @@ def test_nothing_is_cut_at_any_width(width: int, browser: Any, screenshots: Path
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=screenshots / f"graph-{width}.png")
     assert page.faults == []
+    page.close()
+
+
+def test_the_panel_does_not_cover_what_was_clicked(browser: Any) -> None:
+    page = offline(browser, GraphView(network(*residual(1)), opened=["*"]), 420)
+    page.keyboard.press("Escape")
+    last = page.locator(f"{NODE}.layer").last
+    last.click()
+    page.wait_for_selector(".mlx-graph .stage.chosen .details h3")
+    page.wait_for_timeout(250)
+    pane, chosen = page.locator(PANE).bounding_box(), last.bounding_box()
+    assert pane["height"] < 400
+    assert pane["y"] <= chosen["y"]
+    assert chosen["y"] + chosen["height"] <= pane["y"] + pane["height"]
     page.close()
 
 

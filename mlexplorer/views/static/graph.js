@@ -110,7 +110,7 @@ function mountGraph({ model, root, data, choose }) {
   let started = false;
   let anchor = null;
   let language = "Swift";
-  const shown = { graph: null, opened: "", colours: "", details: [], legend: "", layer: null };
+  const shown = { graph: null, opened: "", colours: "", details: [], height: 0, layer: null };
 
   const opened = () => model.get("opened") ?? [];
   const unfolded = () => opened().includes(UNFOLDED);
@@ -351,6 +351,9 @@ function mountGraph({ model, root, data, choose }) {
 
   const observer = new ResizeObserver(() => {
     if (!started || !camera.moved) begin();
+    // the panel below must not cover what was clicked
+    if (active && pane.clientHeight < shown.height && !camera.hidden) camera.reveal(drawing.area(active), false);
+    shown.height = pane.clientHeight;
     look();
   });
   observer.observe(pane);

@@ -7,6 +7,7 @@ const READABLE = 1.1;
 const STILL_READABLE = 0.8;
 const JUST_READABLE = 0.68;
 const PADDING = 14;
+const LONGEST_GLIDE = 3;
 
 class Camera {
   // `changed` is called once a frame while the window moves over the drawing.
@@ -42,8 +43,10 @@ class Camera {
   }
 
   place(x, y, zoom, eased = false) {
+    // over a long way there would be nothing to see but a blur
+    const far = Math.hypot(x - this.at.x, y - this.at.y) > LONGEST_GLIDE * this.window.height;
     this.at = { x, y, zoom };
-    this.sheet.classList.toggle("gliding", eased);
+    this.sheet.classList.toggle("gliding", eased && !far);
     this.sheet.style.transform = `translate(${x}px, ${y}px) scale(${zoom})`;
     if (this.asked) return;
     this.asked = true;
