@@ -19,7 +19,7 @@ from mlexplorer.converters.source import Shape
 from mlexplorer.errors import UnsupportedError
 from mlexplorer.layers.layer_type import Array
 
-_MOST_ELEMENTS = 1 << 24
+_MOST_ELEMENTS = 1 << 22
 _EXACT = 1e-5
 
 
