@@ -4,6 +4,7 @@ const LARGEST_PNG = 16384;
 const PATIENCE = 10000;
 const SOURCE_PATIENCE = 15000;
 const PNG_SCALE = 2;
+const ILLEGIBLE = 0.3;
 
 const icon = (path) =>
   svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, svg("path", { d: path }));
@@ -279,6 +280,7 @@ function mountGraph({ model, root, data, choose }) {
     const { area } = camera;
     const isFar = camera.at.zoom < 0.4 && drawing.folded.boxes.size > FAR_BOXES && drawing.count(area) > FAR_BOXES;
     pane.classList.toggle("is-far", isFar);
+    pane.classList.toggle("is-small", camera.at.zoom < ILLEGIBLE);
     const box = drawing.folded.boxes.get(active) ?? drawing.folded.boxes.values().next().value;
     if (isFar) {
       const { width, height } = camera.window;

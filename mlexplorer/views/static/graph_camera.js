@@ -8,6 +8,7 @@ const STILL_READABLE = 0.8;
 const JUST_READABLE = 0.68;
 const PADDING = 14;
 const LONGEST_GLIDE = 3;
+const BUTTONS = 40; // at the lower edge, which what is revealed should not lie under
 
 class Camera {
   // `changed` is called once a frame while the window moves over the drawing.
@@ -99,17 +100,17 @@ class Camera {
   reveal(box, eased = true, least = STILL_READABLE) {
     const { width, height } = this.window;
     const zoom = this.at.zoom < least * 0.75 ? least : this.at.zoom;
-    const move = (from, to, at, length, drawn, around) => {
+    const move = (from, to, at, length, drawn, around, end) => {
       const room = Math.min(around, length / 5);
       const [low, high] = [from * zoom + at, to * zoom + at];
       if (zoom !== this.at.zoom) return length / 2 - ((from + to) / 2) * zoom;
-      if (low >= PADDING && high <= length - PADDING && (low >= room || at >= PADDING)) return at;
+      if (low >= PADDING && high <= length - end && (low >= room || at >= PADDING)) return at;
       if (low < room) return Math.min(at + room - low, Math.max(at, PADDING));
       return high > length - room ? Math.max(at + length - room - high, Math.min(at, length - drawn - PADDING)) : at;
     };
     this.place(
-      move(box.left, box.right, this.at.x, width, this.size.width * zoom, PADDING),
-      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom, 80),
+      move(box.left, box.right, this.at.x, width, this.size.width * zoom, PADDING, PADDING),
+      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom, 80, BUTTONS),
       zoom, eased,
     );
     this.moved = true;
