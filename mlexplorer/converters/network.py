@@ -230,6 +230,8 @@ class NetworkBuilder:
         key, kind = ("stringKeyType", "stringType") if texts else ("int64KeyType", "int64Type")
         for feature in description.output:
             if feature.name == probabilities:
+                if feature.type.WhichOneof("Type") == "imageType":
+                    raise InputError(f"the output {probabilities!r} holds the probabilities, so it is no picture")
                 fill(feature.type, {"dictionaryType": {key: {}}})
         if self._predicted in {*names, *self._inputs}:
             raise InputError(f"there is an input or output {self._predicted!r} already; name the label otherwise")
