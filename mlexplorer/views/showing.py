@@ -10,8 +10,9 @@ from mlexplorer.errors import InputError
 from mlexplorer.formats import load
 from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.views.computation import Images
 from mlexplorer.views.defaults import heaviest_layer
-from mlexplorer.views.explorer import Explorer, Images
+from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.opening import OpenExplorer

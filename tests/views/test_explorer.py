@@ -155,7 +155,7 @@ def feedback_depths(explorer: mle.Explorer, image: int = 0) -> list[int]:
 
 @pytest.fixture
 def _few_depths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlexplorer.views.explorer.BITS", (4, 3, 2, 1))
+    monkeypatch.setattr("mlexplorer.views.computation.BITS", (4, 3, 2, 1))
 
 
 @pytest.mark.usefixtures("_few_depths")
@@ -237,7 +237,7 @@ def test_feedback_is_cancelled_within_a_layer_and_goes_on(explorers: Any, layers
         "failed": True,
     }
     explorer.scheme = "linear"
-    assert not explorer._background.busy
+    assert not explorer._computing.background.busy
     explorer.scheme = "feedback"
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == [4, 3, 2, 1]
@@ -260,7 +260,7 @@ def test_closing_stops_the_thread(explorers: Any, slow_rows: threading.Event) ->
     slow_rows.set()
     assert explorer.wait(SECONDS)
     explorer.resume()
-    assert not explorer._background.busy
+    assert not explorer._computing.background.busy
 
 
 def test_the_latest_job_wins() -> None:

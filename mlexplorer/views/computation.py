@@ -1,0 +1,336 @@
+"""What the explorer computes in the background: sizes, outputs and plans, what is of most use first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from PIL import Image
+
+from mlexplorer.errors import Cancelled, InputError, MlexplorerError
+from mlexplorer.exploration import (
+    BITS,
+    FEEDBACK,
+    MIXED,
+    Calibrated,
+    LayerProgress,
+    Row,
+    Runs,
+    Step,
+    read_inputs,
+    sizes,
+)
+from mlexplorer.model import Model
+from mlexplorer.quantization.plan import Plan
+from mlexplorer.recommendation import recommend
+from mlexplorer.runtime.images import PictureLike
+from mlexplorer.views.background import Background
+from mlexplorer.views.defaults import sample_photos
+from mlexplorer.views.screen import Screen
+
+Images = PictureLike | Iterable[PictureLike]
+Inputs = list[tuple[str, Image.Image | NDArray[Any]]]
+
+PREPARED_WEIGHTS = 8_000_000
+"""Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
+REPEATS = (1.0, 3.0, 8.0)
+"""Seconds after which a page that does not answer gets everything once more."""
+_SAID = 0.1
+"""Seconds between two reports of progress where many small steps are run."""
+
+
+class Chosen(Protocol):
+    """What is chosen on the screen at any time; see `Explorer`."""
+
+    bits: Any
+    scheme: Any
+    layer: Any
+    image: Any
+
+
+class _AnotherIsChosen(Exception):
+    """The depth that is being calibrated is left for another one."""
+
+
+class Computation:
+    """Computes, in one thread, what is missing of what is chosen, and tells the screen.
+
+    `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none.
+    """
+
+    def __init__(
+        self, model: Model, images: Images | None, calibrated: Calibrated, chosen: Chosen, screen: Screen
+    ) -> None:
+        self.error: MlexplorerError | None = None
+        self.plan: Plan | None = None
+        self.background = Background("mlexplorer explorer")
+        self._model, self._images, self._calibrated = model, images, calibrated
+        self._chosen, self._screen = chosen, screen
+        self._with_feedback, self._cancelled = chosen.scheme == FEEDBACK, False
+        self._inputs: Inputs = []
+        self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
+        self._done: set[Step] = set()
+        self._lock = threading.Lock()
+        self._runs: Runs | None = None
+        self._opened, self._repeats = time.perf_counter(), [*REPEATS]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that have come in, one for each picture, scheme and bits; full ones replace coarse ones."""
+        with self._lock:
+            return list(self._rows.values())
+
+    def resume(self) -> None:
+        """Compute what is missing of the chosen picture, in place of what is under way."""
+        image, self._cancelled = self._chosen.image, False
+        self.background.submit(lambda cancelled: self._compute(image, cancelled), self._interrupt)
+
+    def cancel(self) -> None:
+        """Stop; `resume` goes on with what is missing."""
+        self._cancelled = True
+        self.background.cancel()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.background.close()
+        self._interrupt()
+
+    def ask_for_feedback(self) -> None:
+        """Compute the depths with error feedback from now on, as that scheme is chosen."""
+        asked, self._with_feedback = self._with_feedback, True
+        if not asked or self._cancelled or not self.background.busy:
+            self.resume()
+
+    def take(self, plan: Plan) -> None:
+        """Put a mixed plan in the place of the one before, whose outputs are forgotten; `resume` computes its own."""
+        assigned = plan.assignments(self._model)
+        bits = round(sum(scheme.bits for _, _, scheme in assigned) / max(len(assigned), 1))
+        size = plan.predicted_size(self._model)
+        self.plan = plan
+        self._done = {step for step in self._done if step.scheme != MIXED}
+        self._add(Row(MIXED, bits, size))
+
+    def find(self, target: float) -> None:
+        """Look for the smallest mixed plan that keeps a target in dB on the chosen picture, and tell the screen."""
+        image, self._cancelled = self._chosen.image, False
+        self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
+
+    def _interrupt(self) -> None:
+        runs = self._runs
+        if runs is not None:
+            runs.cancel()
+
+    def _compute(self, image: int, cancelled: threading.Event) -> None:
+        self.error = None
+        try:
+            self._prepare()
+            done = self._run(image, cancelled)
+            if self._with_feedback:
+                self._prepare_histograms(cancelled)
+                done = self._run_feedback(image, cancelled) or done
+            self._prepare_histograms(cancelled)
+            if self.error is None:
+                ahead = self._run_ahead(image, cancelled)
+                self._screen.progress("done", "; ".join(filter(None, (done, ahead))))
+            else:
+                self._fail(self.error)
+        except Cancelled:
+            self._screen.progress("cancelled", "Cancelled. What was computed so far stays.")
+        except (MlexplorerError, OSError) as error:
+            self._fail(error)
+            self._screen.say_why("There are no outputs to show. The line at the top says why.")
+            self._prepare_histograms(cancelled)
+        except Exception as error:
+            self._screen.progress("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._screen.working(0, 0, 0)
+
+    def _prepare(self) -> None:
+        """Sizes and pictures, which need no run, and then the lowered network."""
+        if not self._rows:
+            self._screen.progress("running", "Computing file sizes")
+            for row in sizes(self._model):
+                self._add(row)
+            self._screen.prepare_histogram(self._chosen.layer)
+        if not self._inputs:
+            self._screen.progress("running", "Reading pictures")
+            self._inputs, faults = read_inputs(self._model, sample_photos() if self._images is None else self._images)
+            self._screen.say("; ".join(faults))
+            self._screen.offer(self._inputs)
+        if self._runs is None:
+            self._screen.progress("running", "Preparing the network")
+            known = {row.key: row.nbytes for row in self.rows}
+            self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=known)
+
+    def _run(self, image: int, cancelled: threading.Event) -> str:
+        """The outputs without error feedback; returns what was done, in words."""
+        assert self._runs is not None
+        if image >= len(self._inputs):
+            raise InputError(f"there is no picture {image}: there are {len(self._inputs)}, counted from 0")
+        self._run_mixed(image, cancelled)
+        started = time.perf_counter()
+        steps = self._runs.steps(image, (self._chosen.scheme, self._chosen.bits), self._done)
+        for index, step in enumerate(steps):
+            if index and step.stage == "full" and self._chosen.scheme == FEEDBACK and self._with_feedback:
+                self._run_depth(image, self._chosen.bits, cancelled)
+            self._repeat()
+            self._screen.progress("running", f"Computing {step.label}", index, len(steps))
+            self._add(self._row(step, cancelled))
+            self._done.add(step)
+        seconds = time.perf_counter() - started
+        return f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
+
+    def _run_mixed(self, image: int, cancelled: threading.Event) -> None:
+        """The output of the mixed plan, where there is one: what was just set by hand is waited for."""
+        assert self._runs is not None
+        plan = self.plan
+        step = Step(image, "full", MIXED, self._chosen.bits)
+        if plan is None or step in self._done:
+            return
+        self._runs.plan = plan
+        self._screen.progress("running", f"Computing {step.label}")
+        self._add(self._row(step, cancelled))
+        if plan is self.plan:
+            self._done.add(step)
+
+    def _search(self, image: int, target: float, cancelled: threading.Event) -> None:
+        """Find a mixed plan on one picture and take it."""
+
+        def report(text: str, done: int, total: int) -> None:
+            self._screen.progress("running", f"Looking for a mixed plan: {text}", done, total)
+
+        self._screen.searching("running", "Looking: every layer at every depth …")
+        try:
+            self._prepare()
+            assert self._runs is not None
+            name, given = self._inputs[image][0], self._runs.coarse(image)
+            in_psnr = any(row.metric == "PSNR" for row in self.rows)
+            found = recommend(
+                self._model,
+                [given],
+                psnr=target if in_psnr else None,
+                snr=None if in_psnr else target,
+                custom_layers=self._calibrated.custom_layers,
+                progress=report,
+                cancelled=cancelled,
+            )
+        except Cancelled:
+            self._screen.searching("done", "Cancelled.")
+            self._screen.progress("cancelled", "Cancelled. What was computed so far stays.")
+            return
+        except (MlexplorerError, OSError) as error:
+            self._screen.searching("failed", str(error))
+            self._fail(error)
+            return
+        self._screen.found(found, target, name)
+        self._compute(image, cancelled)
+
+    def _run_ahead(self, image: int, cancelled: threading.Event) -> str:
+        """What other pictures give, the chosen depth first at any time; returns what was done, in words."""
+        assert self._runs is not None
+        count, said = 0, 0.0
+        while True:
+            chosen = self._chosen.scheme, self._chosen.bits
+            steps = self._runs.steps_ahead(image, chosen, self._done)
+            for index, step in enumerate(steps):
+                if (self._chosen.scheme, self._chosen.bits) != chosen:
+                    break
+                if time.perf_counter() - said > _SAID:
+                    said = time.perf_counter()
+                    text = f"Other pictures: {self._inputs[step.image][0]}, {step.label}"
+                    self._screen.progress("running", text, count, count + len(steps) - index)
+                self._add(self._row(step, cancelled))
+                self._done.add(step)
+                count += 1
+            else:
+                return f"{count} more of other pictures" if count else ""
+
+    def _run_feedback(self, image: int, cancelled: threading.Event) -> str:
+        """All depths with error feedback, at any time the chosen one first; returns what was done, in words."""
+        started, count = time.perf_counter(), 0
+        while self._with_feedback:
+            missing = [
+                bits for bits in (self._chosen.bits, *BITS) if self._feedback_step(image, bits) not in self._done
+            ]
+            if not missing:
+                break
+            count += self._run_depth(image, missing[0], cancelled)
+        seconds = time.perf_counter() - started
+        return f"{count} outputs with feedback computed in {seconds:.0f} s" if count else ""
+
+    def _run_depth(self, image: int, bits: int, cancelled: threading.Event) -> bool:
+        """One depth with error feedback; whether its output is new.
+
+        Where another depth is chosen meanwhile, that one comes first, unless more than half of this one is done.
+        """
+        step = self._feedback_step(image, bits)
+        if step in self._done:
+            return False
+
+        def report(layer: int, layers: int) -> None:
+            chosen = self._feedback_step(image, self._chosen.bits)
+            if self._chosen.scheme == FEEDBACK and step != chosen and chosen not in self._done and layer * 2 < layers:
+                raise _AnotherIsChosen
+            self._repeat()
+            self._screen.progress("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
+            self._screen.working(bits, layer, layers)
+
+        self._screen.progress("running", f"Computing {step.label}")
+        try:
+            row = self._row(step, cancelled, report)
+            self._screen.add_calibrated(self._calibrated.model(bits), bits)
+        except Cancelled:
+            raise
+        except _AnotherIsChosen:
+            return False
+        except (MlexplorerError, OSError) as error:
+            self._with_feedback = False
+            self._fail(error)
+            return False
+        self._add(row)
+        self._done.add(step)
+        return True
+
+    @staticmethod
+    def _feedback_step(image: int, bits: int) -> Step:
+        return Step(image, "full", FEEDBACK, bits)
+
+    def _repeat(self) -> None:
+        """Send once more what may have come before the page had loaded its modules, while the kernel cannot hear it."""
+        if self._repeats and time.perf_counter() - self._opened > self._repeats[0]:
+            del self._repeats[0]
+            self._screen.repeat()
+
+    def _row(self, step: Step, cancelled: threading.Event, report: LayerProgress | None = None) -> Row:
+        """One row; a late interruption that was meant for the job before is passed over."""
+        assert self._runs is not None
+        while not cancelled.is_set():
+            try:
+                return self._runs.row(step, report, cancelled)
+            except Cancelled:
+                continue
+        raise Cancelled("the computation was cancelled")
+
+    def _prepare_histograms(self, cancelled: threading.Event) -> None:
+        """The histograms of all layers, so that choosing one needs no kernel; large models compute them when asked."""
+        graph = self._model.graph
+        if sum(weight.count for weight in graph.weights) > PREPARED_WEIGHTS:
+            return
+        for node in graph.nodes:
+            if cancelled.is_set():
+                return
+            if node.weights:
+                self._screen.prepare_histogram(node.id)
+
+    def _fail(self, error: MlexplorerError | OSError) -> None:
+        self.error = error if isinstance(error, MlexplorerError) else InputError(str(error))
+        self._screen.progress("failed", str(error))
+
+    def _add(self, row: Row) -> None:
+        with self._lock:
+            self._rows[row.image, row.key] = row
+        self._screen.add(row)

@@ -1,0 +1,158 @@
+"""The views of one explorer: linked with each other in the browser, and told of everything together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import ipywidgets
+from numpy.typing import NDArray
+from PIL import Image
+
+from mlexplorer.exploration import Row
+from mlexplorer.model import Model
+from mlexplorer.quantization.linear import Linear
+from mlexplorer.quantization.plan import Plan
+from mlexplorer.recommendation import Recommendation
+from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data
+from mlexplorer.views.controls import Controls
+from mlexplorer.views.curve import Curve
+from mlexplorer.views.graph import GraphView
+from mlexplorer.views.histogram import Histogram
+from mlexplorer.views.preview import Preview
+from mlexplorer.views.view import View
+
+_SENSITIVITY_BITS = 4
+"""The bits at which layers are compared by what they lose."""
+
+
+class Screen:
+    """Controls, layer graph, preview, curve, histogram and choosing.
+
+    What is computed is told here, from any thread. `on_found` gets the mixed plan that was looked for.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        controls: Controls,
+        graph: GraphView,
+        preview: Preview,
+        curve: Curve,
+        histogram: Histogram,
+        choosing: Choosing,
+        on_found: Callable[[Plan], None],
+    ) -> None:
+        self._model, self._on_found = model, on_found
+        self.controls, self.graph, self.preview = controls, graph, preview
+        self.curve, self.histogram, self.choosing = curve, histogram, choosing
+        self._links = tuple(self._linked())
+
+    def by_name(self) -> dict[str, View]:
+        """The views by the names of their areas."""
+        return {
+            "controls": self.controls,
+            "graph": self.graph,
+            "preview": self.preview,
+            "curve": self.curve,
+            "histogram": self.histogram,
+            "choosing": self.choosing,
+        }
+
+    def areas(self) -> ipywidgets.Box:
+        """A box with an area for each view; `explorer.css` lays them out."""
+        boxes = []
+        for name, view in self.by_name().items():
+            box = ipywidgets.Box([view])
+            box.add_class("mlx-area")
+            box.add_class(f"mlx-area-{name}")
+            boxes.append(box)
+        screen = ipywidgets.Box(boxes)
+        screen.add_class("mlx-screen")
+        return screen
+
+    def add(self, row: Row) -> None:
+        """Show a row; a full one takes the place of a coarse one."""
+        self.controls.add(row)
+        self.preview.add(row)
+        self.curve.add(row)
+        self.choosing.add(row)
+
+    def progress(self, state: str, text: str, done: int = 0, total: int = 0) -> None:
+        """Show how far the computation is; see `Controls.progress`."""
+        self.controls.progress(state, text, done, total)
+
+    def say(self, text: str) -> None:
+        """Say what is wrong beside what works."""
+        self.controls.say(text)
+
+    def say_why(self, text: str) -> None:
+        """Say in the outputs' place why there are none."""
+        self.preview.say(text)
+
+    def offer(self, inputs: Sequence[tuple[str, Image.Image | NDArray[Any]]]) -> None:
+        """Show what the model can be run on."""
+        self.preview.offer(inputs)
+
+    def working(self, bits: int, layer: int, layers: int) -> None:
+        """Show which layer of a depth is being calibrated; 0 bits for none."""
+        self.preview.working(bits, layer, layers)
+
+    def prepare_histogram(self, layer: str) -> None:
+        """Have a layer's histograms ready; of none for ""."""
+        if layer:
+            self.histogram.prepare(layer)
+
+    def add_calibrated(self, model: Model, bits: int) -> None:
+        """Show the tables of a copy that was calibrated."""
+        self.histogram.add_calibrated(model, bits)
+
+    def searching(self, state: str, text: str) -> None:
+        """Say how far the search for a mixed plan is; see `Choosing.searching`."""
+        self.choosing.searching(state, text)
+
+    def found(self, found: Recommendation, target: float, name: str) -> None:
+        """Show what was found for a target on the input of this name: each layer's loss, the frontier, the plan."""
+        alone = {row.layer: row.quality for row in found.sweep.layers if row.bits == _SENSITIVITY_BITS}
+        title = f"quality with this layer alone at {_SENSITIVITY_BITS} bits"
+        self.graph.show_values("sensitivity", alone, title=title, unit="dB", low_is_worse=True)
+        choices = frontier_data(self._model, found)
+        self.curve.show_frontier(choices)
+        self.choosing.show_frontier(choices)
+        if found.mixed is None or not found.mixed.plan.schemes:
+            self.searching("failed", f"Only the original keeps {target:g} dB on {name}.")
+        else:
+            self.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {target:g} dB on {name}.")
+            self._on_found(found.mixed.plan)
+
+    def show_plan(self, plan: Plan) -> None:
+        """Show the bits of each layer in a mixed plan, and its Python."""
+        assigned = plan.assignments(self._model)
+        name = "linear" if any(isinstance(scheme, Linear) for _, _, scheme in assigned) else "lookup_table"
+        self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name)
+        self.choosing.show_plan(bits_of_plan(self._model, plan), name, plan.predicted_size(self._model))
+        self.graph.show_plan(plan)
+
+    def repeat(self) -> None:
+        """Send everything once more to a page that has not said yet that it is ready."""
+        for view in self.by_name().values():
+            view.repeat()
+
+    def close(self) -> None:
+        """Take the views off the page."""
+        for link in self._links:
+            link.close()
+        for view in self.by_name().values():
+            view.close()
+
+    def _linked(self) -> Iterator[Any]:
+        shared: Iterable[tuple[View, tuple[str, ...]]] = (
+            (self.preview, ("bits", "scheme", "image", "teach")),
+            (self.curve, ("bits", "scheme", "image", "teach")),
+            (self.histogram, ("bits", "scheme", "image", "layer", "teach")),
+            (self.choosing, ("bits", "scheme", "image", "layer", "teach")),
+            (self.graph, ("layer", "teach")),
+        )
+        for view, traits in shared:
+            for trait in traits:
+                yield ipywidgets.jslink((self.controls, trait), (view, trait))
