@@ -173,6 +173,7 @@ function mountGraph({ model, root, data, choose }) {
   function select(box, id, reveal) {
     if (!box) return;
     active = box.key;
+    camera.moved = true;
     const ids = box.copies.flat();
     const isLayer = box.kind === "layer" || box.kind === "chain";
     const withWeights = box.copies[0].find((other) => data.graph.byId.get(other)?.weights.length);
@@ -352,9 +353,9 @@ function mountGraph({ model, root, data, choose }) {
   });
 
   const observer = new ResizeObserver(() => {
-    if (!started || !camera.moved) begin();
     // the panel below must not cover what was clicked
-    if (active && pane.clientHeight < shown.height && !camera.hidden) camera.reveal(drawing.area(active), false);
+    if (!started || !camera.moved) begin();
+    else if (active && pane.clientHeight < shown.height && !camera.hidden) camera.reveal(drawing.area(active), false);
     shown.height = pane.clientHeight;
     look();
   });

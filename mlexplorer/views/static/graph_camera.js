@@ -74,7 +74,7 @@ class Camera {
     const middle = fits ? (left + right) / 2 : (boxes[0].left + boxes[0].right) / 2;
     const x = width / 2 - middle * zoom;
     this.place(fits ? x : this.#inside(x, width, this.size.width * zoom), PADDING, zoom);
-    if (focus) this.reveal(focus, false, JUST_READABLE);
+    if (focus) this.reveal(focus, false, { least: JUST_READABLE, around: 0 });
     this.moved = false;
   }
 
@@ -97,20 +97,21 @@ class Camera {
   }
 
   // Moves just so far that a rectangle of the drawing is in the window, with room around it.
-  reveal(box, eased = true, least = STILL_READABLE) {
+  reveal(box, eased = true, { least = STILL_READABLE, around = 80 } = {}) {
     const { width, height } = this.window;
     const zoom = this.at.zoom < least * 0.75 ? least : this.at.zoom;
-    const move = (from, to, at, length, drawn, around, end) => {
-      const room = Math.min(around, length / 5);
+    const move = (from, to, at, length, drawn, room, end) => {
       const [low, high] = [from * zoom + at, to * zoom + at];
       if (zoom !== this.at.zoom) return length / 2 - ((from + to) / 2) * zoom;
       if (low >= PADDING && high <= length - end && (low >= room || at >= PADDING)) return at;
       if (low < room) return Math.min(at + room - low, Math.max(at, PADDING));
-      return high > length - room ? Math.max(at + length - room - high, Math.min(at, length - drawn - PADDING)) : at;
+      const below = Math.max(room, end);
+      return high > length - below ? Math.max(at + length - below - high, Math.min(at, length - drawn - below)) : at;
     };
+    const room = Math.max(PADDING, Math.min(around, height / 5));
     this.place(
       move(box.left, box.right, this.at.x, width, this.size.width * zoom, PADDING, PADDING),
-      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom, 80, BUTTONS),
+      move(box.top, box.bottom, this.at.y, height, this.size.height * zoom, room, BUTTONS),
       zoom, eased,
     );
     this.moved = true;
