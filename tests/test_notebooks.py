@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import subprocess
 import sys
+import tomllib
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +133,30 @@ def test_the_readme_links_to_each_by_its_title() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     missing = [link for path in NOTEBOOKS if (link := f"[{title(path)}](notebooks/{path.name})") not in readme]
     assert missing == []
+
+
+def test_binder_installs_what_the_notebooks_ask_for_and_opens_the_first_one(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras, pending, lines = project["optional-dependencies"], [], []
+    for line in (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        found = re.fullmatch(r"\.\[([\w,]+)\]", line)
+        pending += found[1].split(",") if found else []
+        lines += [] if found else [line]
+    while pending:
+        for line in extras[pending.pop()]:
+            found = re.fullmatch(r"mlexplorer\[([\w,]+)\]", line)
+            pending += found[1].split(",") if found else []
+            lines += [] if found else [line]
+    installed = {re.split(r"[<>=!~\[; ]", line)[0] for line in lines} | {"mlexplorer"}
+    for path in NOTEBOOKS:
+        for command in re.findall(r"`pip install ([^`]+)`", prose(read(path))):
+            assert {re.split(r"[<>=\[]", name.strip("'\""))[0] for name in command.split()} <= installed, command
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=False)
+    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([python, ROOT / "binder" / "postBuild"], cwd=ROOT, check=True)
+    settings = json.loads((environment / "etc" / "jupyter" / "jupyter_lab_config.json").read_text())
+    assert settings == {"LabApp": {"default_url": f"/lab/tree/notebooks/{FIRST.name}"}}
 
 
 def run(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> list[str]:
