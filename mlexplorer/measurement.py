@@ -18,13 +18,17 @@ from mlexplorer.runtime.prediction import Predictor
 Array = NDArray[Any]
 
 _PEAK = 255.0
+_LEAST_PROBABILITY = 1e-20
 
 
 @dataclass(frozen=True)
 class Measurement:
     """The distance between two models' outputs over all inputs.
 
-    `error` is the mean square of the differences over that of the original's values, the mean over the outputs. `psnr`
+    `error` is the mean square of the differences over that of the original's values, the mean over the outputs. The
+    probabilities of classes are compared by their logarithms, less the mean of these, which are what a softmax was
+    given: by the probabilities themselves a network that tells nothing any more is nearer to the original than one
+    that is sure of another class. `psnr`
     is that of picture outputs, clamped and rounded as pictures are, all pixels of all inputs together, in dB, None
     where there are none (`compare` takes the mean of the pictures' dBs instead). `agreement` is the share of inputs for
     which a classifier gives the same label; None for others.
@@ -62,6 +66,7 @@ class Reference:
         self._predictor, self._inputs = predictor, inputs
         self._features = [feature for feature in model.outputs if feature.type not in ("string", "sequence")]
         self._label = str(model.spec.description.predictedFeatureName)
+        self._probabilities = str(model.spec.description.predictedProbabilitiesName)
         if not self._features:
             raise InputError("the model has no output with numbers to measure")
         self._outputs = [self._predict(predictor, given) for given in inputs]
@@ -76,10 +81,9 @@ class Reference:
         for given, outputs in zip(self._inputs, self._outputs, strict=True):
             others = self._predict(predictor, given)
             for feature in self._features:
-                a, b = (
-                    _numbers(feature, outputs[feature.name], outputs),
-                    _numbers(feature, others[feature.name], outputs),
-                )
+                a, b = (_numbers(feature, values[feature.name], outputs) for values in (outputs, others))
+                if feature.name == self._probabilities:
+                    a, b = _scores(a), _scores(b)
                 noise[feature.name] += float(np.sum(np.square(a - b)))
                 signal[feature.name] += float(np.sum(np.square(a)))
                 if feature.type == "image":
@@ -108,6 +112,12 @@ def _numbers(feature: Feature, value: Any, reference: Mapping[str, Any]) -> Arra
     if isinstance(value, dict):
         return np.array([value.get(key, 0.0) for key in reference[feature.name]], np.float64)
     return np.asarray(value, np.float64)
+
+
+def _scores(probabilities: Array) -> Array:
+    """What a softmax was given, but for a constant."""
+    logarithms = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+    return logarithms - logarithms.mean()
 
 
 def _as_pixels(values: Array) -> Array:

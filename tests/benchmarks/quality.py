@@ -1,10 +1,11 @@
 """What quantization costs in quality: the bundled network's pictures, and the labels that SqueezeNet gives.
 
 `style` compares the bundled network with its copies in linear and k-means quantization at each bit depth, plain and
-with error feedback calibrated on noise, on photographs that neither its training nor the calibration has seen.
+with error feedback calibrated on noise, on photographs that neither its training nor the calibration has seen; and with
+the mixed plan of tables that `recommend` finds on noise for the size of the uniform table.
 `squeezenet` takes the 8-bit SqueezeNet of a corpus as the original and compares the labels of its copies over a folder
 of photographs, at the size of each uniform k-means table: linear, table, table with error feedback, and the mixed plan
-that `recommend` finds for that size.
+that `recommend` finds for that size on noise, plain and with error feedback.
 
 Run: python -m tests.benchmarks.quality style PHOTOS [--bits 2 3] [--picture FILE]
      python -m tests.benchmarks.quality squeezenet MODEL PHOTOS [--bits 4 6]
@@ -32,7 +33,7 @@ def style(photos: Path, depths: Sequence[int], picture: Path | None) -> None:
     model = samples.style()
     held_out = [*sorted(photos.glob("*.jpg"))[::EVERY_NTH], *samples.photos()]
     print(f"{len(held_out)} pictures, mean PSNR in dB / mean SSIM")
-    print("| bits | linear | linear + feedback | table | table + feedback |\n| --- | --- | --- | --- | --- |")
+    print(f"| bits | linear | linear + feedback | table | table + feedback | mixed |\n|{' --- |' * 6}")
     shown: dict[str, mle.Model] = {"32 bits": model}
     for bits in depths:
         cells = []
@@ -43,6 +44,11 @@ def style(photos: Path, depths: Sequence[int], picture: Path | None) -> None:
                 cells.append(f"{found.psnr:.1f} / {found.ssim:.3f}")
                 if isinstance(scheme, mle.LookupTable) and bits == min(depths):
                     shown[f"{bits} bits" if calibration is None else f"{bits} bits, error feedback"] = small
+        size = mle.quantize(model, mle.LookupTable(bits=bits), select=MATRICES).size
+        mixed = recommend(model, "noise", nbytes=size, select=MATRICES, progress=False).mixed
+        assert mixed is not None
+        found = mle.compare(model, mixed.plan.apply(model), held_out, progress=False)
+        cells.append(f"{found.psnr:.1f} / {found.ssim:.3f}")
         print(f"| {bits} | {' | '.join(cells)} |", flush=True)
     if picture is not None:
         side_by_side(shown, held_out[-1]).save(picture, quality=90)
@@ -77,13 +83,10 @@ def squeezenet(path: Path, photos: Path, depths: Sequence[int]) -> None:
             f"table {bits} + feedback",
             mle.quantize(model, scheme, select=MATRICES, calibration="noise", progress=False),
         )
-        found = recommend(model, "noise", nbytes=table.size, select=MATRICES, calibration="noise", progress=False)
+        found = recommend(model, "noise", nbytes=table.size, select=MATRICES, progress=False)
         assert found.mixed is not None
-        plan = found.mixed.plan
-        row(
-            f"mixed + feedback at the size of table {bits}",
-            mle.quantize(model, plan, calibration="noise", progress=False),
-        )
+        row(f"mixed, at the size of table {bits}", found.mixed.plan.apply(model))
+        row("mixed + feedback", mle.quantize(model, found.mixed.plan, calibration="noise", progress=False))
 
 
 def main() -> None:
