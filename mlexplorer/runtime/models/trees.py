@@ -29,7 +29,7 @@ def tree_ensemble_classifier(model: Model) -> Callable[[Values], Values]:
     """The transformed sums of what the trees' leaves add, one per class (TreeEnsembleClassifier).
 
     With one dimension there are two classes, and the transformed sum is the probability of the second one, which is
-    the answer from 0.5 on; with more, the first of those with the largest value is. The labels are 0, 1, ... where none
+    the answer above 0.5; with more, the first of those with the largest value is. The labels are 0, 1, ... where none
     are stated. Classification_SoftMaxWithZeroClassReference is a softmax with a first class whose score is zero.
     """
     message = model.spec.treeEnsembleClassifier
@@ -48,7 +48,7 @@ def tree_ensemble_classifier(model: Model) -> Callable[[Values], Values]:
 
     def evaluate_two(values: Values) -> Values:
         (second,) = transform(forest.sums(read(values))).tolist()
-        return classification(model, labels, [1.0 - second, second], labels[int(second >= 0.5)])
+        return classification(model, labels, [1.0 - second, second], labels[int(second > 0.5)])
 
     return evaluate_two if dimensions == 1 else evaluate
 

@@ -289,7 +289,7 @@ def test_one_dimension_gives_two_classes_by_a_logistic_function(transform: str, 
     assert result["label"] == ("yes" if score >= 0 else "no")
 
 
-@pytest.mark.parametrize(("share", "label"), [(0.5 - 1e-7, 0), (0.5, 1), (0.9, 1)])
+@pytest.mark.parametrize(("share", "label"), [(0.5 - 1e-7, 0), (0.5, 0), (0.5 + 1e-7, 1), (0.9, 1)])
 def test_shares_without_a_transform_and_without_labels(share: float, label: int) -> None:
     fields = ensemble([leaf(0, 0, share)], [0.0])
     result = mle.predict(classifier("treeEnsembleClassifier", fields, None, {"x": "double"}), {"x": 0.0})
