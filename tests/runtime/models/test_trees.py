@@ -286,7 +286,7 @@ def test_one_dimension_gives_two_classes_by_a_logistic_function(transform: str, 
     result = mle.predict(classifier("treeEnsembleClassifier", fields, ["no", "yes"], {"x": "double"}), {"x": 0.0})
     chance = float(np.exp(-np.logaddexp(0, -score)))
     np.testing.assert_allclose(list(result["chances"].values()), [1 - chance, chance], rtol=1e-12, atol=1e-300)
-    assert result["label"] == ("yes" if score >= 0 else "no")
+    assert result["label"] == ("yes" if score > 0 else "no")
 
 
 @pytest.mark.parametrize(("share", "label"), [(0.5 - 1e-7, 0), (0.5, 0), (0.5 + 1e-7, 1), (0.9, 1)])
