@@ -84,7 +84,8 @@ def resize_bilinear(p: Any, x: list[Array]) -> Any:
 
 @layer("cropResize")
 def crop_resize(p: Any, x: list[Array]) -> Any:
-    image, boxes = x[0][0], x[1][:, 0, :, 0, 0]
+    (image,) = x[0]  # a sequence of one, as the format has it
+    boxes = x[1][:, 0, :, 0, 0]
     results = []
     for box in boxes:
         own = box[-4:] * (p.spatialScale or 1.0)
