@@ -293,6 +293,11 @@ class Runs:
         self._told = {name for name in classes if self._probabilities not in (None, name)}
 
     @property
+    def input_name(self) -> str:
+        """The name of the input that is fed."""
+        return self._feature.name
+
+    @property
     def classifies(self) -> bool:
         """Whether the model tells the probabilities of classes."""
         return self._probabilities is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -75,6 +76,7 @@ class Computation:
         self._done: set[Step] = set()
         self._lock = threading.Lock()
         self._runs: Runs | None = None
+        self._measured = False
         self._opened, self._repeats = time.perf_counter(), [*REPEATS]
 
     @property
@@ -133,6 +135,7 @@ class Computation:
                 done = self._run_feedback(image, cancelled) or done
             self._prepare_histograms(cancelled)
             if self.error is None:
+                self._measure_shapes(image)
                 ahead = self._run_ahead(image, cancelled)
                 self._screen.progress("done", "; ".join(filter(None, (done, ahead))))
             else:
@@ -325,6 +328,14 @@ class Computation:
                 return
             if node.weights:
                 self._screen.prepare_histogram(node.id)
+
+    def _measure_shapes(self, image: int) -> None:
+        """The shapes inside the model, once; where they cannot be told, the graph says nothing of them."""
+        assert self._runs is not None
+        if not self._measured:
+            self._measured = True
+            with suppress(MlexplorerError):
+                self._screen.measure_shapes({self._runs.input_name: self._runs.coarse(image)})
 
     def _fail(self, error: MlexplorerError | OSError) -> None:
         self.error = error if isinstance(error, MlexplorerError) else InputError(str(error))

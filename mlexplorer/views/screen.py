@@ -103,6 +103,10 @@ class Screen:
         if layer:
             self.histogram.prepare(layer)
 
+    def measure_shapes(self, inputs: Any) -> None:
+        """Show the shapes of the values inside the model, from one run."""
+        self.graph.measure_shapes(inputs)
+
     def add_calibrated(self, model: Model, bits: int) -> None:
         """Show the tables of a copy that was calibrated."""
         self.histogram.add_calibrated(model, bits)

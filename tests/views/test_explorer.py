@@ -314,3 +314,11 @@ def test_refused_arguments_leave_nothing_behind() -> None:
         mle.explore(painter(), bits=9)
     gc.collect()
     assert not [thread for thread in threading.enumerate() if thread.name == "mlexplorer explorer"]
+
+
+def test_the_graph_gets_the_shapes_inside_the_model(explorers: Any) -> None:
+    explorer = explorers(painter(), photo())
+    assert explorer.wait(SECONDS)
+    (told,) = [content for content, _ in explorer.graph.recorded() if content["type"] == "shapes"]
+    outputs = {blob for node in explorer.model.graph.nodes for blob in node.outputs}
+    assert outputs <= set(told["shapes"])
