@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image, ImageDraw
@@ -29,7 +30,7 @@ MATRICES = mle.Selection()
 EVERY_NTH = 13
 
 
-def style(photos: Path, depths: Sequence[int], picture: Path | None) -> None:
+def style(photos: Path, depths: Sequence[int], picture: Path | None, cache: str) -> None:
     model = samples.style()
     held_out = [*sorted(photos.glob("*.jpg"))[::EVERY_NTH], *samples.photos()]
     print(f"{len(held_out)} pictures, mean PSNR in dB / mean SSIM")
@@ -45,7 +46,7 @@ def style(photos: Path, depths: Sequence[int], picture: Path | None) -> None:
                 if isinstance(scheme, mle.LookupTable) and bits == min(depths):
                     shown[f"{bits} bits" if calibration is None else f"{bits} bits, error feedback"] = small
         size = mle.quantize(model, mle.LookupTable(bits=bits), select=MATRICES).size
-        mixed = recommend(model, "noise", nbytes=size, select=MATRICES, progress=False).mixed
+        mixed = recommend(model, "noise", nbytes=size, select=MATRICES, cache=cache, progress=False).mixed
         assert mixed is not None
         found = mle.compare(model, mixed.plan.apply(model), held_out, progress=False)
         cells.append(f"{found.psnr:.1f} / {found.ssim:.3f}")
@@ -102,7 +103,8 @@ def main() -> None:
     labels.add_argument("--bits", type=int, nargs="+", default=[4, 6, 8])
     given = parser.parse_args()
     if given.command == "style":
-        style(given.photos, given.bits, given.picture)
+        with TemporaryDirectory() as cache:
+            style(given.photos, given.bits, given.picture, cache)
     else:
         squeezenet(given.model, given.photos, given.bits)
 
