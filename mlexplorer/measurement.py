@@ -116,8 +116,9 @@ def _numbers(feature: Feature, value: Any, reference: Mapping[str, Any]) -> Arra
 
 def _scores(probabilities: Array) -> Array:
     """What a softmax was given, but for a constant."""
-    logarithms = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
-    return logarithms - logarithms.mean()
+    logarithms: Array = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+    centred: Array = logarithms - logarithms.mean()
+    return centred
 
 
 def _as_pixels(values: Array) -> Array:
