@@ -39,6 +39,7 @@ PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
+_CANCELLED = "Cancelled. What was computed so far stays."
 _SAID = 0.1
 """Seconds between two reports of progress where many small steps are run."""
 
@@ -91,9 +92,11 @@ class Computation:
         self.background.submit(lambda cancelled: self._compute(image, cancelled), self._interrupt)
 
     def cancel(self) -> None:
-        """Stop; `resume` goes on with what is missing."""
-        self._cancelled = True
+        """Stop; `resume` goes on with what is missing. It is said at once, what is under way ends at its next step."""
+        busy, self._cancelled = self.background.busy, True
         self.background.cancel()
+        if busy:
+            self._tell("cancelled", _CANCELLED)
 
     def close(self) -> None:
         """Stop for good."""
@@ -137,17 +140,17 @@ class Computation:
             if self.error is None:
                 self._measure_shapes(image)
                 ahead = self._run_ahead(image, cancelled)
-                self._screen.progress("done", "; ".join(filter(None, (done, ahead))))
+                self._tell("done", "; ".join(filter(None, (done, ahead))))
             else:
                 self._fail(self.error)
         except Cancelled:
-            self._screen.progress("cancelled", "Cancelled. What was computed so far stays.")
+            self._tell("cancelled", _CANCELLED)
         except (MlexplorerError, OSError) as error:
             self._fail(error)
             self._screen.say_why("There are no outputs to show. The line at the top says why.")
             self._prepare_histograms(cancelled)
         except Exception as error:
-            self._screen.progress("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")
+            self._tell("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")
             raise
         finally:
             self._screen.working(0, 0, 0)
@@ -155,17 +158,17 @@ class Computation:
     def _prepare(self) -> None:
         """Sizes and pictures, which need no run, and then the lowered network."""
         if not self._rows:
-            self._screen.progress("running", "Computing file sizes")
+            self._tell("running", "Computing file sizes")
             for row in sizes(self._model):
                 self._add(row)
             self._screen.prepare_histogram(self._chosen.layer)
         if not self._inputs:
-            self._screen.progress("running", "Reading pictures")
+            self._tell("running", "Reading pictures")
             self._inputs, faults = read_inputs(self._model, sample_photos() if self._images is None else self._images)
             self._screen.say("; ".join(faults))
             self._screen.offer(self._inputs)
         if self._runs is None:
-            self._screen.progress("running", "Preparing the network")
+            self._tell("running", "Preparing the network")
             known = {row.key: row.nbytes for row in self.rows}
             self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=known)
 
@@ -181,7 +184,7 @@ class Computation:
             if index and step.stage == "full" and self._chosen.scheme == FEEDBACK and self._with_feedback:
                 self._run_depth(image, self._chosen.bits, cancelled)
             self._repeat()
-            self._screen.progress("running", f"Computing {step.label}", index, len(steps))
+            self._tell("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
             self._done.add(step)
         seconds = time.perf_counter() - started
@@ -195,7 +198,7 @@ class Computation:
         if plan is None or step in self._done:
             return
         self._runs.plan = plan
-        self._screen.progress("running", f"Computing {step.label}")
+        self._tell("running", f"Computing {step.label}")
         self._add(self._row(step, cancelled))
         if plan is self.plan:
             self._done.add(step)
@@ -204,7 +207,7 @@ class Computation:
         """Find a mixed plan on one picture and take it."""
 
         def report(text: str, done: int, total: int) -> None:
-            self._screen.progress("running", f"Looking for a mixed plan: {text}", done, total)
+            self._tell("running", f"Looking for a mixed plan: {text}", done, total)
 
         self._screen.searching("running", "Looking: every layer at every depth …")
         try:
@@ -223,7 +226,7 @@ class Computation:
             )
         except Cancelled:
             self._screen.searching("done", "Cancelled.")
-            self._screen.progress("cancelled", "Cancelled. What was computed so far stays.")
+            self._tell("cancelled", _CANCELLED)
             return
         except (MlexplorerError, OSError) as error:
             self._screen.searching("failed", str(error))
@@ -245,7 +248,7 @@ class Computation:
                 if time.perf_counter() - said > _SAID:
                     said = time.perf_counter()
                     text = f"Other pictures: {self._inputs[step.image][0]}, {step.label}"
-                    self._screen.progress("running", text, count, count + len(steps) - index)
+                    self._tell("running", text, count, count + len(steps) - index)
                 self._add(self._row(step, cancelled))
                 self._done.add(step)
                 count += 1
@@ -279,10 +282,10 @@ class Computation:
             if self._chosen.scheme == FEEDBACK and step != chosen and chosen not in self._done and layer * 2 < layers:
                 raise _AnotherIsChosen
             self._repeat()
-            self._screen.progress("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
+            self._tell("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
             self._screen.working(bits, layer, layers)
 
-        self._screen.progress("running", f"Computing {step.label}")
+        self._tell("running", f"Computing {step.label}")
         try:
             row = self._row(step, cancelled, report)
             self._screen.add_calibrated(self._calibrated.model(bits), bits)
@@ -337,9 +340,14 @@ class Computation:
             with suppress(MlexplorerError):
                 self._screen.measure_shapes({self._runs.input_name: self._runs.coarse(image)})
 
+    def _tell(self, state: str, text: str, done: int = 0, total: int = 0) -> None:
+        """Show how far the computation is; after `cancel` a job that has not noticed yet has nothing to say."""
+        if not (self._cancelled and state == "running"):
+            self._screen.progress(state, text, done, total)
+
     def _fail(self, error: MlexplorerError | OSError) -> None:
         self.error = error if isinstance(error, MlexplorerError) else InputError(str(error))
-        self._screen.progress("failed", str(error))
+        self._tell("failed", str(error))
 
     def _add(self, row: Row) -> None:
         with self._lock:

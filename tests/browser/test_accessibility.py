@@ -54,7 +54,7 @@ OVERFLOWING = """root => [...document.querySelectorAll(`${root} .mlx *`)].filter
     if (getComputedStyle(parent).overflowX !== "visible") return false;
   return true;
 }).map((element) => `${element.tagName}.${element.getAttribute("class")}`)"""
-MOVING = """() => [...document.querySelectorAll(".mlx, .mlx *")].filter((element) => ["", "::before", "::after"].some((part) => {
+MOVING = """() => [...document.querySelectorAll(".mlx, .mlx *")].filter((element) => ["", "::before"].some((part) => {
   const style = getComputedStyle(element, part || null);
   return style.transitionDuration.split(",").some((time) => parseFloat(time) > 0)
     || (style.animationName !== "none" && style.animationDuration.split(",").some((time) => parseFloat(time) > 0));
@@ -115,7 +115,12 @@ def stops(page: Any, area: str) -> list[dict[str, Any]]:
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     found = []
-    while (stop := page.evaluate(STOP)) and page.evaluate(BETWEEN, area) and len(found) < MOST_STOPS:
+    while (
+        (stop := page.evaluate(STOP))
+        and (not found or stop["what"] != found[0]["what"] or stop["name"] != found[0]["name"])
+        and page.evaluate(BETWEEN, area)
+        and len(found) < MOST_STOPS
+    ):
         if not stop["ring"]:
             stop["ring"] = _looks_focused(page)
         found.append(stop)
@@ -161,9 +166,13 @@ def test_the_check_sees_a_fault(browser: Any, report: Path, axe: str) -> None:
     page = browser.new_page()
     page.goto(report.as_uri())
     page.wait_for_function("() => document.documentElement.dataset.ready === 'true'")
-    page.evaluate("document.querySelector('.mlx-controls h2').style.color = '#ddd'")
-    page.evaluate("document.querySelector('.mlx-controls input[type=range]').removeAttribute('aria-label')")
-    assert any(fault.startswith("color-contrast") for fault in violations(page, axe, "html"))
+    page.evaluate("document.querySelectorAll('.mlx-controls label').forEach(label => { label.style.color = '#ddd'; })")
+    page.evaluate(
+        "document.querySelectorAll('.mlx-choosing [aria-label=Undo]').forEach("
+        "button => { button.replaceChildren(); button.removeAttribute('aria-label'); button.title = ''; })"
+    )
+    kinds = {fault.split(":")[0] for fault in violations(page, axe, "html")}
+    assert kinds == {"color-contrast", "button-name"}
     page.close()
 
 
