@@ -107,7 +107,9 @@ def _platt(exponents: Array) -> Array:
     """1 / (1 + exp(x)), without overflow and away from 0 and 1."""
     powers = np.exp(-np.abs(exponents))
     probabilities = np.where(exponents >= 0, powers, 1.0) / (1.0 + powers)
-    return np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    # as LIBSVM compares, what is no number goes to the lower end: a degenerate training leaves such offsets
+    above = np.where(probabilities > _LEAST_PROBABILITY, probabilities, _LEAST_PROBABILITY)
+    return np.minimum(above, 1 - _LEAST_PROBABILITY)
 
 
 def _coupled(duels: Array, classes: int) -> Array:

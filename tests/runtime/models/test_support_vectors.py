@@ -187,6 +187,13 @@ def test_the_first_of_the_classes_that_tie_wins_and_zero_is_a_vote_for_the_secon
     assert winner([1, 1, -1, -1, -1, 1], "abcd") == "b"  # pairs ab ac ad bc bd cd; b and c and d each: b 3
 
 
+def test_an_offset_that_is_no_number_gives_the_second_class_as_libsvm_says() -> None:
+    fields = linear(2, [float("nan")], probA=[-0.5], probB=[-0.25])
+    result = mle.predict(mle.load(classifier(fields, ["a", "b"])), np.ones(5))
+    assert result["label"] == "b"
+    assert list(result["chances"].values()) == pytest.approx([1e-7, 1 - 1e-7])
+
+
 def test_extreme_probabilities_stay_within_libsvms_bounds() -> None:
     fields = linear(2, [-1.0], probA=[5000.0], probB=[0.0])
     chances = mle.predict(mle.load(classifier(fields, ["a", "b"])), np.ones(5))["chances"]
