@@ -72,6 +72,7 @@ class Computation:
         self._model, self._images, self._calibrated = model, images, calibrated
         self._chosen, self._screen = chosen, screen
         self._with_feedback, self._cancelled = chosen.scheme == FEEDBACK, False
+        self._closed = False
         self._inputs: Inputs = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
@@ -99,9 +100,12 @@ class Computation:
             self._tell("cancelled", _CANCELLED)
 
     def close(self) -> None:
-        """Stop for good."""
+        """Stop for good, and let go of the network and its inputs, which notebooks' histories would keep."""
+        self._closed = True
         self.background.close()
         self._interrupt()
+        if not self.background.busy:
+            self._release()
 
     def ask_for_feedback(self) -> None:
         """Compute the depths with error feedback from now on, as that scheme is chosen."""
@@ -122,6 +126,9 @@ class Computation:
         """Look for the smallest mixed plan that keeps a target in dB on the chosen picture, and tell the screen."""
         image, self._cancelled = self._chosen.image, False
         self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
+
+    def _release(self) -> None:
+        self._runs, self._inputs = None, []
 
     def _interrupt(self) -> None:
         runs = self._runs
@@ -154,6 +161,8 @@ class Computation:
             raise
         finally:
             self._screen.working(0, 0, 0)
+            if self._closed:
+                self._release()
 
     def _prepare(self) -> None:
         """Sizes and pictures, which need no run, and then the lowered network."""

@@ -18,6 +18,7 @@ from mlexplorer.model import Model
 from mlexplorer.progress import reporting
 from mlexplorer.quantization.plan import Plan, quantize
 from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.views.cells import replace
 from mlexplorer.views.choosing import Choosing, plan_of_bits
 from mlexplorer.views.computation import Computation, Images
 from mlexplorer.views.controls import Controls, model_data, options_source
@@ -47,7 +48,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     The computation runs in one background thread. Look-up tables with error feedback are computed once that scheme is
     chosen: the chosen depth first, then the others, each with a run of the network for every layer. What goes wrong
-    there is shown on the screen and kept in `error`.
+    there is shown on the screen and kept in `error`. A cell that runs again closes the explorers of its run before.
     """
 
     bits = traitlets.Int(4, min=1, max=8)
@@ -111,6 +112,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self._computation = computation = Computation(model, images, self._calibrated, self, screen)
         self.observe(lambda _: computation.resume(), "image")
         self.observe(lambda _: computation.ask_for_feedback() if self.scheme == FEEDBACK else None, "scheme")
+        replace(self)
         computation.resume()
 
     @property
