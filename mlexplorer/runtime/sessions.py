@@ -78,7 +78,7 @@ def run_once(model: bytes, feeds: Mapping[str, Array]) -> list[Array]:
     """The outputs of a small graph that is run a single time, too seldom to be worth optimizing."""
     options = _options(1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], disable_fallback=1)
     return [np.asarray(a) for a in session.run(None, dict(feeds))]
 
 

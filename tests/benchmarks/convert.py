@@ -1,0 +1,119 @@
+"""How long a Keras and an ONNX model of 100 MB take to convert, against reading their weights alone, and the memory.
+
+Each figure is the best of several runs; the peak memory is that of a process of its own, over what imports take.
+
+Run: python -m tests.benchmarks.convert
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPEATS = 5
+LAYERS, CHANNELS = 25, 1024
+
+
+def onnx_model(path: Path) -> None:
+    """25 matrix products of 1024 x 1024, each behind a relu, as exporters write them."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    nodes, weights = [], []
+    for index in range(LAYERS):
+        weights.append(numpy_helper.from_array(rng.normal(size=(CHANNELS, CHANNELS)).astype(np.float32), f"w{index}"))
+        weights.append(numpy_helper.from_array(rng.normal(size=CHANNELS).astype(np.float32), f"b{index}"))
+        nodes.append(
+            helper.make_node(
+                "Gemm", [f"r{index - 1}" if index else "x", f"w{index}", f"b{index}"], [f"y{index}"], transB=1
+            )
+        )
+        nodes.append(helper.make_node("Relu", [f"y{index}"], [f"r{index}"]))
+    shape = [1, CHANNELS]
+    graph = helper.make_graph(
+        nodes,
+        "dense",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(f"r{LAYERS - 1}", TensorProto.FLOAT, shape)],
+        weights,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def keras_model(path: Path) -> None:
+    """ResNet50 with random weights."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+
+    keras.applications.ResNet50(weights=None).save(path)
+
+
+def read_onnx(path: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    for tensor in onnx.load(path).graph.initializer:
+        numpy_helper.to_array(tensor)
+
+
+def read_keras(path: Path) -> None:
+    import h5py
+
+    arrays = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, entry: arrays.append(entry[()]) if isinstance(entry, h5py.Dataset) else None)
+
+
+def convert(path: Path) -> None:
+    import mlexplorer as mle
+
+    mle.convert(path)
+
+
+def fastest(function: Callable[[Path], Any], path: Path) -> float:
+    """The shortest of several runs, in seconds."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        function(path)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def peak(path: Path) -> float:
+    """Megabytes that a conversion takes over what the imports take."""
+    code = (
+        "import sys; import mlexplorer as mle; import mlexplorer.converters.onnx.conversion, h5py;"
+        "import mlexplorer.converters.keras.conversion; from pathlib import Path;"
+        "peak = lambda: int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) / 1000;"
+        "before = peak(); model = mle.convert(sys.argv[1]); print(peak() - before)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make, read in (("dense.onnx", onnx_model, read_onnx), ("resnet50.h5", keras_model, read_keras)):
+            path = Path(folder, name)
+            make(path)
+            size = path.stat().st_size / 1e6
+            convert(path)
+            weights, whole = fastest(read, path), fastest(convert, path)
+            memory = peak(path)
+            print(
+                f"{name}, {size:.0f} MB: weights read in {weights:.2f} s, converted in {whole:.2f} s, "
+                f"{whole / weights:.1f} times; peak {memory:.0f} MB, {memory / size:.1f} times the file"
+            )
+
+
+if __name__ == "__main__":
+    main()
