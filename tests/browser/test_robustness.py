@@ -128,7 +128,7 @@ def test_two_explorers_do_not_disturb_each_other(opened: Any, folder: Path) -> N
     notebook.knows("[explorer.bits, other.bits]", [1, 6])
     assert (first.input_value(), second.input_value()) == ("1", "6")
     second.focus()
-    notebook.page.locator(".mlx-controls .segments").nth(1).get_by_text("Linear", exact=True).click()
+    notebook.page.locator(".mlx-controls").nth(1).locator("input[type=radio][value=linear]").evaluate("i => i.click()")
     notebook.knows("[explorer.scheme, other.scheme]", ["lookup_table", "linear"])
     assert notebook.faults == []
 
