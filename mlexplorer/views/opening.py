@@ -19,6 +19,7 @@ from mlexplorer.formats import load
 from mlexplorer.model import Model
 from mlexplorer.runtime.images import SUFFIXES
 from mlexplorer.views.background import Background
+from mlexplorer.views.cells import replace
 from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.view import View, static
 
@@ -244,6 +245,7 @@ class OpenExplorer(ipywidgets.VBox):  # type: ignore[misc]
         self._images, self._options = images, options
         self.opening = Opening(on_model=self._open_model, on_pictures=self._open_pictures)
         super().__init__(children=[self.opening])
+        replace(self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until what was asked for is open and computed; False where `timeout` seconds were not enough."""
