@@ -210,7 +210,9 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         for part in (self._computation, self._screen):
             if part is not None:
                 part.close()
+        layout = self.layout
         super().close()
+        layout.close()
 
     @property
     def _computing(self) -> Computation:

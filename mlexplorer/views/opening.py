@@ -257,7 +257,9 @@ class OpenExplorer(ipywidgets.VBox):  # type: ignore[misc]
         for part in (self.opening, self.explorer):
             if part is not None:
                 part.close()
+        layout = self.layout
         super().close()
+        layout.close()
 
     def _open_model(self, path: Path | None) -> str:
         model = samples.style() if path is None else open_model(path)

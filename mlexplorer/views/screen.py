@@ -47,6 +47,7 @@ class Screen:
         self.controls, self.graph, self.preview = controls, graph, preview
         self.curve, self.histogram, self.choosing = curve, histogram, choosing
         self._links = tuple(self._linked())
+        self._boxes: list[ipywidgets.Box] = []
 
     def by_name(self) -> dict[str, View]:
         """The views by the names of their areas."""
@@ -61,14 +62,14 @@ class Screen:
 
     def areas(self) -> ipywidgets.Box:
         """A box with an area for each view; `explorer.css` lays them out."""
-        boxes = []
         for name, view in self.by_name().items():
             box = ipywidgets.Box([view])
             box.add_class("mlx-area")
             box.add_class(f"mlx-area-{name}")
-            boxes.append(box)
-        screen = ipywidgets.Box(boxes)
+            self._boxes.append(box)
+        screen = ipywidgets.Box(list(self._boxes))
         screen.add_class("mlx-screen")
+        self._boxes.append(screen)
         return screen
 
     def add(self, row: Row) -> None:
@@ -146,8 +147,10 @@ class Screen:
         """Take the views off the page."""
         for link in self._links:
             link.close()
-        for view in self.by_name().values():
-            view.close()
+        for widget in (*self.by_name().values(), *self._boxes):
+            layout = widget.layout
+            widget.close()
+            layout.close()  # a widget of its own, which Jupyter would keep
 
     def _linked(self) -> Iterator[Any]:
         shared: Iterable[tuple[View, tuple[str, ...]]] = (

@@ -95,6 +95,7 @@ def test_cancel_answers_at_once_and_really_stops(opened: Any) -> None:
     usable(notebook)
 
 
+@pytest.mark.slow
 def test_ten_fast_moves_lead_to_the_last_one(opened: Any) -> None:
     notebook = opened("moves", STYLE)
     notebook.python("setattr(explorer, 'bits', 8)")
