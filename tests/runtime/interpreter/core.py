@@ -19,6 +19,7 @@ _MAGNIFY = {"batchnorm", "layerNormalization", "mvn"}
 """Layer types that magnify roundings of values that are all the same."""
 
 _TINY = 1e-4
+_VANISHING = float(np.finfo(np.float32).tiny)
 
 
 class Fragile(Exception):
@@ -67,6 +68,8 @@ def run_layer(layer: Any, blobs: dict[str, Array], noise: np.random.Generator | 
             array = array.reshape(1) if array.ndim == 0 else array
             if noise is not None and kind not in EXACT:
                 array = array * (1 + 1e-5 * noise.choice([-1.0, 1.0], array.shape))
+            if ((array != 0) & (np.abs(array) < _VANISHING)).any():
+                raise Fragile("a number that float32 has not")
             blobs[name] = array
 
 

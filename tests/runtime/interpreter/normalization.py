@@ -13,6 +13,8 @@ from tests.runtime.interpreter.core import Array, floats, layer, per_channel
 @layer("batchnorm")
 def batchnorm(p: Any, x: list[Array]) -> Any:
     gamma, beta = per_channel(floats(p.gamma)), per_channel(floats(p.beta))
+    if len(gamma) != x[0].shape[-3]:
+        raise ValueError("statistics for another number of channels")
     epsilon = p.epsilon or 1e-5
     if p.computeMeanVar:
         axes = (-2, -1) if p.instanceNormalization else tuple(a for a in range(x[0].ndim) if a != x[0].ndim - 3)
