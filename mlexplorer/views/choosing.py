@@ -47,6 +47,11 @@ def plan_of_bits(model: Model, bits: Mapping[str, int], scheme: str = "lookup_ta
     return Plan({weight.key: chosen[node.id] for node, weight, _ in assigned if node.id in chosen})
 
 
+def asked_plan(content: Mapping[str, Any]) -> tuple[dict[str, int], str]:
+    """The bits of each layer, by id, and the scheme, in a page's message that asks for a plan."""
+    return {str(node): int(depth) for node, depth in content["bits"].items()}, str(content["scheme"])
+
+
 def bits_of_plan(model: Model, plan: Plan) -> dict[str, int]:
     """The bits of each layer that quantization changes: the most that one of its weights has."""
     bits = dict.fromkeys((layer["id"] for layer in layers_data(model)), AS_IT_IS)
@@ -122,5 +127,4 @@ class Choosing(View):
         if kind == "find" and self._on_find is not None:
             self._on_find(float(content["target"]))
         elif kind == "plan" and self._on_plan is not None:
-            bits = {str(node): int(depth) for node, depth in content["bits"].items()}
-            self._on_plan(bits, str(content["scheme"]))
+            self._on_plan(*asked_plan(content))

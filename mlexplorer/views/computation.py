@@ -113,14 +113,18 @@ class Computation:
         if not asked or self._cancelled or not self.background.busy:
             self.resume()
 
-    def take(self, plan: Plan) -> None:
-        """Put a mixed plan in the place of the one before, whose outputs are forgotten; `resume` computes its own."""
+    def take(self, plan: Plan) -> int:
+        """Put a mixed plan in the place of the one before, whose outputs are forgotten; `resume` computes its own.
+
+        Returns the bytes of its file.
+        """
         assigned = plan.assignments(self._model)
         bits = round(sum(scheme.bits for _, _, scheme in assigned) / max(len(assigned), 1))
         size = plan.predicted_size(self._model)
         self.plan = plan
         self._done = {step for step in self._done if step.scheme != MIXED}
         self._add(Row(MIXED, bits, size))
+        return size
 
     def find(self, target: float) -> None:
         """Look for the smallest mixed plan that keeps a target in dB on the chosen picture, and tell the screen."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mlexplorer.exploration import Row
+from mlexplorer.views.choosing import asked_plan
 from mlexplorer.views.controls import row_data
 from mlexplorer.views.view import View, static
 
@@ -42,5 +43,4 @@ class Curve(View):
     def handle(self, content: Mapping[str, Any]) -> None:
         """Take the plan of the point that was clicked."""
         if content.get("type") == "plan" and self._on_plan is not None:
-            bits = {str(node): int(depth) for node, depth in content["bits"].items()}
-            self._on_plan(bits, str(content["scheme"]))
+            self._on_plan(*asked_plan(content))

@@ -156,8 +156,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     def take(self, plan: Plan) -> None:
         """Choose a plan, whatever it does to each layer; raises as `Plan.apply` does where it does not fit."""
         assert self._screen is not None
-        self._computing.take(plan)
-        self._screen.show_plan(plan)
+        self._screen.show_plan(plan, self._computing.take(plan))
         self.scheme = MIXED
         self.resume()
 

@@ -130,12 +130,12 @@ class Screen:
             self.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {target:g} dB on {name}.")
             self._on_found(found.mixed.plan)
 
-    def show_plan(self, plan: Plan) -> None:
-        """Show the bits of each layer in a mixed plan, and its Python."""
+    def show_plan(self, plan: Plan, nbytes: int) -> None:
+        """Show the bits of each layer in a mixed plan, the size of its file, and its Python."""
         assigned = plan.assignments(self._model)
         name = "linear" if any(isinstance(scheme, Linear) for _, _, scheme in assigned) else "lookup_table"
         self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name)
-        self.choosing.show_plan(bits_of_plan(self._model, plan), name, plan.predicted_size(self._model))
+        self.choosing.show_plan(bits_of_plan(self._model, plan), name, nbytes)
         self.graph.show_plan(plan)
 
     def repeat(self) -> None:
