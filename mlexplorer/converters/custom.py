@@ -67,7 +67,13 @@ class CustomLayers:
             return shapes
         if len(layer.output_shapes) == outputs and all(layer.output_shapes):
             return layer.output_shapes
-        return [layer.input_shapes[0] if layer.input_shapes else (1,)] * outputs
+        return [first_shape(layer)] * outputs
+
+
+def first_shape(layer: SourceLayer) -> Shape:
+    """The shape of a layer's first input, [1] where there is none or it is not known."""
+    first = layer.input_shapes[0] if layer.input_shapes else None
+    return (1,) if first is None else first
 
 
 def placeholder(layer: SourceLayer) -> CustomLayerParams:
@@ -119,7 +125,7 @@ def require_known(unknown: Iterable[SourceLayer]) -> None:
 
 
 def _description(layer: SourceLayer) -> str:
-    shapes = ", ".join(str(list(shape)) for shape in layer.input_shapes)
+    shapes = ", ".join("unknown" if shape is None else str(list(shape)) for shape in layer.input_shapes)
     weights = ", ".join(f"{comment(name)} {list(array.shape)}" for name, array in layer.weights.items())
     parts = [
         f"  {comment(repr(layer.name))} ({comment(layer.class_name)})",

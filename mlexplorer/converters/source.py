@@ -21,14 +21,15 @@ class SourceLayer:
     ("Resize", "com.example::GridSampler"). `configuration` holds Keras' configuration or the operator's attributes,
     `weights` the arrays by name in the order of the source: Keras variables ("kernel", "bias"), or the inputs of the
     operator that are constant. Shapes are those of the source, of one example: batch axis 1 included; an output's is
-    empty where nothing in the file tells it.
+    empty where nothing in the file tells it. An input's is None behind a layer that nothing converts, which only a
+    refusal has to do with: conversion functions get shapes.
     """
 
     name: str
     class_name: str
     configuration: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
-    input_shapes: Sequence[Shape] = ()
+    input_shapes: Sequence[Shape | None] = ()
     output_shapes: Sequence[Shape] = ()
 
 

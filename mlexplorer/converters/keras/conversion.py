@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from mlexplorer.converters.keras.layers import is_known
 from mlexplorer.converters.keras.source_model import KerasLayer, KerasModel, TensorRef
 from mlexplorer.converters.keras.values import Layouts, Value
 from mlexplorer.converters.options import Interface, Options
-from mlexplorer.converters.source import SourceLayer
+from mlexplorer.converters.source import Shape, SourceLayer
 from mlexplorer.errors import FileFormatError, InputError, MlexplorerError, UnsupportedError
 from mlexplorer.model import Model
 
@@ -32,7 +33,8 @@ def convert_keras(model: KerasModel, options: Options) -> Model:
     """
     custom = CustomLayers(options)
     conversion = _Conversion(model, options, custom)
-    require_known(conversion.unknown())
+    if unknown := conversion.unknown():
+        require_known(_Survey(model, options, custom).sources(unknown))
     return conversion.model()
 
 
@@ -53,28 +55,28 @@ class _Conversion:
         self._interface = Interface(options, self._input_names, self._output_names)
         self._layouts = Layouts(self._interface.network)
 
-    def unknown(self) -> list[SourceLayer]:
-        """The layers that nothing converts, nested ones included."""
+    def unknown(self) -> list[tuple[KerasLayer, str]]:
+        """The layers that nothing converts and their names, nested ones included."""
         if self._placeholders:
             return []
         chosen = (name for name, layer in self._chosen())
         skipped = tuple(f"{name}/" for name in chosen)
         return [
-            self._source(layer, name, ())
+            (layer, name)
             for layer, name in _every_layer(self._model, "")
             if not is_known(layer) and not self._is_chosen(layer, name) and not name.startswith(skipped)
         ]
 
     def model(self) -> Model:
         """The finished network."""
-        layers = {layer.name: layer for layer in self._model.layers}
-        inputs = [
-            self._input(name, ref, layers) for name, ref in zip(self._input_names, self._model.inputs, strict=True)
-        ]
-        outputs = self._walk(self._model, inputs, "")
+        outputs = self._walk(self._model, self._inputs(), "")
         for name, value in zip(self._output_names, outputs, strict=True):
             self._output(name, value)
         return self._interface.model()
+
+    def _inputs(self) -> list[Value]:
+        layers = {layer.name: layer for layer in self._model.layers}
+        return [self._input(name, ref, layers) for name, ref in zip(self._input_names, self._model.inputs, strict=True)]
 
     def _input(self, name: str, ref: TensorRef, layers: Mapping[str, KerasLayer]) -> Value:
         config = layers[ref.layer].config if ref.layer in layers else {}
@@ -202,7 +204,7 @@ class _Conversion:
     # Layers that become custom layers
 
     def _as_custom(self, layer: KerasLayer, name: str, inputs: Sequence[Value], outputs: int) -> tuple[Value, ...]:
-        source = self._source(layer, name, inputs)
+        source = self._source(layer, name, [value.shape for value in inputs])
         params = self._custom.params(source)
         if params is None:
             require_known([source])
@@ -228,15 +230,62 @@ class _Conversion:
     def _is_chosen(self, layer: KerasLayer, name: str) -> bool:
         return self._custom.chosen(self._source(layer, name, ()))
 
-    def _source(self, layer: KerasLayer, name: str, inputs: Sequence[Value]) -> SourceLayer:
+    def _source(self, layer: KerasLayer, name: str, shapes: Sequence[Shape | None]) -> SourceLayer:
         """The layer as the caller's functions get it; they may name it with or without the models around it."""
         return SourceLayer(
             name=layer.name if layer.name in self._named else name,
             class_name=layer.class_name,
             configuration=layer.config,
             weights=layer.weights,
-            input_shapes=[value.shape for value in inputs],
+            input_shapes=shapes,
         )
+
+
+_UNSEEN = Value("", ())
+"""What an unknown layer gives, and all that is computed from it: its shape is not known."""
+
+
+class _Survey(_Conversion):
+    """The walk through a model that is to be refused, as far as its known layers carry, for the shapes on the way."""
+
+    def __init__(self, model: KerasModel, options: Options, custom: CustomLayers) -> None:
+        super().__init__(model, options, custom)
+        self._found: dict[int, Sequence[Shape | None]] = {}
+
+    def sources(self, unknown: Iterable[tuple[KerasLayer, str]]) -> list[SourceLayer]:
+        """The unknown layers with the shapes of what each is called with the first time, if the model does call it."""
+        with suppress(MlexplorerError):
+            self._walk(self._model, self._inputs(), "")
+        return [self._source(layer, name, self._found.get(id(layer), ())) for layer, name in unknown]
+
+    def _input(self, name: str, ref: TensorRef, layers: Mapping[str, KerasLayer]) -> Value:
+        try:
+            return super()._input(name, ref, layers)
+        except MlexplorerError:  # open sizes, say: what cannot be converted at all is said first
+            return _UNSEEN
+
+    def _convert(
+        self, layer: KerasLayer, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], outputs: int
+    ) -> tuple[Value, ...]:
+        given = tensors([*arguments, *keywords.values()])
+        chosen = self._is_chosen(layer, name)
+        if not chosen and not is_known(layer):
+            self._note(layer, given)
+        elif (layer.model is not None and not chosen) or _UNSEEN not in given:
+            with suppress(MlexplorerError):
+                return super()._convert(layer, name, arguments, keywords, outputs)
+        for inner in layer.inner.values():
+            self._note(inner, given)
+        return (_UNSEEN,) * outputs
+
+    def _call(self, context: Context, layer: KerasLayer, name: str, arguments: Sequence[Any]) -> tuple[Value, ...]:
+        results = super()._call(context, layer, name, arguments)
+        if _UNSEEN in results:
+            context.refuse("its layer is not known")
+        return results
+
+    def _note(self, layer: KerasLayer, given: Sequence[Value]) -> None:
+        self._found.setdefault(id(layer), [None if value == _UNSEEN else value.shape for value in given])
 
 
 def _every_layer(model: KerasModel, scope: str) -> Iterator[tuple[KerasLayer, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mlexplorer.converters.custom import require_known
@@ -10,6 +11,7 @@ from mlexplorer.converters.onnx.operators import OPERATORS
 from mlexplorer.converters.onnx.reading import is_onnx_source, read_model
 from mlexplorer.converters.onnx.tracing import named, source_layer, trace
 from mlexplorer.converters.options import Interface, Options
+from mlexplorer.converters.source import SourceLayer
 from mlexplorer.errors import UnsupportedError
 from mlexplorer.model import Model
 
@@ -35,9 +37,7 @@ def convert_onnx(source: Any, options: Options) -> Model:
         [info.name for info in model.graph.output],
     )
     traced = trace(model, folder, interface, options)
-    require_known(
-        source_layer(node, [value.shape for value in node.outputs if value is not None]) for node in traced.unknown
-    )
+    require_known(_unknown(node) for node in traced.unknown)
     if traced.fault is not None:
         raise traced.fault
     for value in traced.inputs:
@@ -48,6 +48,13 @@ def convert_onnx(source: Any, options: Options) -> Model:
     for info, value in zip(model.graph.output, traced.outputs, strict=True):
         _give(info.name, value, interface)
     return interface.model()
+
+
+def _unknown(node: Node) -> SourceLayer:
+    """A node for its refusal, without the shapes that were guessed."""
+    layer = source_layer(node, [value.shape for value in node.outputs if value is not None])
+    given = [value for value in node.inputs if value is not None and not value.is_constant]
+    return replace(layer, input_shapes=[None if value.guessed else value.shape for value in given])
 
 
 def _declare(value: Value, interface: Interface) -> None:

@@ -30,7 +30,8 @@ class Value:
 
     `blob` is set once a layer gives it. A blob has the value's shape, but for these: Core ML has no rank 0, so a
     scalar's is [1]; and of more than five axes those of length 1 are left out (see `blob_shape`). `depth` counts the
-    constants, computed when asked for, that this one waits for.
+    constants, computed when asked for, that this one waits for. `guessed` says that the shape depends on a node that
+    nothing converts, so that it only serves to find more such nodes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Value:
     blob: str | None = None
     used: bool = False
     depth: int = 0
+    guessed: bool = False
     _array: Array | None = None
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from mlexplorer.converters.custom import CustomLayers
+from mlexplorer.converters.custom import CustomLayers, first_shape
 from mlexplorer.converters.onnx.folding import Kind, folded, inferred, require_fitting
 from mlexplorer.converters.onnx.functions import definition, with_types, written_out
 from mlexplorer.converters.onnx.node import Node, Value, decoded_attributes
@@ -142,7 +142,9 @@ class _Tracer:
                     raise
                 self._trace.fault = self._trace.fault or error
                 shape = next((scope[key].shape for key in proto.input if key), (1,))
-                scope.update({key: Value(key, shape, np.dtype(np.float32)) for key in proto.output if key})
+                scope.update(
+                    {key: Value(key, shape, np.dtype(np.float32), guessed=True) for key in proto.output if key}
+                )
 
     def _step(
         self,
@@ -174,11 +176,15 @@ class _Tracer:
         if constants is not None:
             scope.update({value.name: value for value in constants})
             return
+        guesses = [any(value is not None and value.guessed for value in inputs)] * len(kinds)
         if type not in OPERATORS or chosen:
+            stated = [shape is not None for shape, _ in kinds]
             kinds = self._as_custom(node, kinds)
+            if node.custom is None:
+                guesses = [not is_stated for is_stated in stated]
         node.outputs = [
-            Value(key, _shape(shape), dtype) if key else None
-            for key, (shape, dtype) in zip(proto.output, kinds, strict=True)
+            Value(key, _shape(shape), dtype, guessed=guessed) if key else None
+            for key, (shape, dtype), guessed in zip(proto.output, kinds, guesses, strict=True)
         ]
         for value in filter(None, node.outputs):
             require_fitting(value.shape)
@@ -220,7 +226,7 @@ class _Tracer:
         node.custom = self._custom.params(layer)
         if node.custom is None:
             self._trace.unknown.append(node)
-            first = layer.input_shapes[0] if layer.input_shapes else (1,)
+            first = first_shape(layer)
             return [(shape or first, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]
         shapes = list(self._custom.output_shapes(node.custom, layer, len(kinds)))
         return [(shape, dtype) for shape, (_, dtype) in zip(shapes, kinds, strict=True)]

@@ -174,6 +174,9 @@ class Swirl(L.Layer):
     def call(self, x: Any) -> Any:
         return keras.ops.transpose(x, (0, 2, 1, 3)) * self.factor + self.offset
 
+    def compute_output_shape(self, shape: Any) -> Any:
+        return (shape[0], shape[2], shape[1], shape[3])
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}
 
@@ -229,6 +232,39 @@ def test_all_unknown_layers_are_listed_at_once() -> None:
     assert "2 layers have" in text
     assert "'part/inside' (Swirl)" in text
     assert "'twice' (Lambda)" in text
+
+
+def test_unknown_layers_are_listed_with_the_shapes_that_known_layers_give_them() -> None:
+    """Known layers before them, nested models, wrappers and several inputs; not behind what is unknown itself."""
+    image, vector = keras.Input((9, 7, 3)), keras.Input((5,))
+    x = L.Conv2D(4, 2, strides=2, name="conv")(image)
+    first = Swirl(0.5, name="first")(x)
+    behind = Swirl(0.5, name="behind")(L.ReLU()(first))
+    nested = keras.Sequential([keras.Input((11,)), L.Reshape((11, 1, 1)), Swirl(0.5, name="deep")], name="nested")
+    twice = L.Dense(11)(vector)
+    steps = L.TimeDistributed(Swirl(0.5, name="each"))(L.Reshape((4, 3, 2, 2))(x))
+    merge = L.Lambda(lambda pair: pair[0], name="merge", output_shape=(11,))([twice, L.Flatten()(first)])
+    outputs = [behind, nested(twice), steps, merge]
+    functions = {"Lambda": lambda layer: mle.CustomLayerParams("Merge", output_shapes=[(1, 11)])}
+    for given, count in (({}, 5), (functions, 4)):
+        with pytest.raises(mle.errors.UnsupportedError) as refusal:
+            mle.convert(keras.Model([image, vector], outputs), custom_conversion_functions=given)
+        text = str(refusal.value)
+        assert f"{count} layers have" in text
+        assert "'first' (Swirl); inputs [1, 4, 3, 4];" in text
+        assert "'behind' (Swirl); inputs unknown;" in text
+        assert "'nested/deep' (Swirl); inputs [1, 11, 1, 1];" in text
+        assert "/each' (Swirl); inputs [4, 3, 2, 2];" in text
+        assert ("'merge' (Lambda); inputs [1, 11], unknown;" in text) == (not given)
+
+
+def test_open_sizes_leave_the_shapes_of_unknown_layers_open() -> None:
+    x = keras.Input((None, 7, 3), name="x")
+    model = keras.Model(x, Swirl(0.5, name="s")(x))
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'s' \(Swirl\); inputs unknown"):
+        mle.convert(model)
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'s' \(Swirl\); inputs \[1, 9, 7, 3\]"):
+        mle.convert(model, input_name_shape_dict={"x": (1, 9, 7, 3)})
 
 
 def swirl_network_part(inputs: Any) -> Any:

@@ -319,7 +319,12 @@ def test_unknown_operators_are_refused_together() -> None:
     text = str(caught.value)
     assert "2 layers have no counterpart" in text
     assert "'sample' (com.example::Sampler); inputs [2, 3, 5], [2, 3, 5]; weights w [3]" in text
+    assert "(com.example::Blur); inputs unknown" in text
     assert "def convert_Blur(layer):" in text
+    stated = unknown()
+    stated.graph.value_info.append(floats("s", 2, 4, 7))
+    with pytest.raises(errors.UnsupportedError, match=r"\(com.example::Blur\); inputs \[2, 4, 7\]"):
+        converted(stated)
 
 
 def test_custom_layer_of_several_outputs() -> None:
