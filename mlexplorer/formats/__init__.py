@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from mlexplorer.errors import FileFormatError, InputError
 from mlexplorer.formats import mlmodel, mlpackage
 from mlexplorer.formats.member import BytesMember
 from mlexplorer.model import Model
+from mlexplorer.progress import reporting
 
-__all__ = ["FORMATS", "Format", "load", "save"]
+__all__ = ["FORMATS", "Format", "is_address", "load", "save"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,27 @@ FORMATS = (
 """All formats; the first that matches reads a path."""
 
 
+def is_address(source: Any) -> bool:
+    """Whether this is an address, `https://...` say, and not a path."""
+    return isinstance(source, str) and re.match(r"\s*[a-z][a-z0-9+.-]+://", source, re.IGNORECASE) is not None
+
+
 def load(source: Any) -> Model:
     """A model from a file, or from what another program has at hand.
 
-    `source` is the path of a .mlmodel file, of a .mlpackage folder or of a zip archive of one; the bytes of such a
-    file; a coremltools MLModel; or a specification message of coremltools or of `mlexplorer.spec`, which is copied.
-    Weight files are opened when a weight is asked for. Nothing in a model is executed.
+    `source` is the path of a .mlmodel file, of a .mlpackage folder or of a zip archive of one; the http or https
+    address of such a file, of which a copy is kept in the user's cache and fetched again where it has changed; the
+    bytes of such a file; a coremltools MLModel; or a specification message of coremltools or of `mlexplorer.spec`,
+    which is copied. Weight files are opened when a weight is asked for. Nothing in a model is executed.
 
     Raises FileFormatError, which names the file and says what to do, for everything that is not a whole model, and
     InputError for a `source` of another type.
     """
+    if is_address(source):
+        from mlexplorer.formats.download import download  # HTTPS takes longer to import than a model to load
+
+        with reporting(True) as report:
+            source = download(source, progress=report)
     if isinstance(source, str | os.PathLike):
         return _load_path(Path(source))
     if isinstance(source, bytes | bytearray | memoryview):

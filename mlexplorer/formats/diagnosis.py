@@ -27,7 +27,7 @@ def diagnose(data: bytes) -> str:
         size = re.search(rb"^size (\d+)$", head, re.MULTILINE)
         stands_for = f" for a file of {int(size[1]):,} bytes" if size else ""
         return f"is a Git LFS pointer{stands_for}, not the model; run `git lfs pull` in its repository to get the model"
-    if re.match(rb"\s*(<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)", head, re.IGNORECASE):
+    if is_web_page(head):
         return "is a web page; download the file itself (on GitHub, the raw file)"
     for signature, meaning in _BINARY_SIGNATURES:
         if head.startswith(signature):
@@ -37,6 +37,11 @@ def diagnose(data: bytes) -> str:
     if _is_text(head):
         return "is a text file, perhaps a link that Git has stored as text; get the model file itself"
     return _diagnose_message(data)
+
+
+def is_web_page(head: bytes) -> bool:
+    """Whether a file that begins like this is a web page."""
+    return re.match(rb"\s*(<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)", head, re.IGNORECASE) is not None
 
 
 def _diagnose_message(data: bytes) -> str:
