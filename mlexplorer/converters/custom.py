@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlexplorer.converters.options import Options
@@ -36,7 +37,8 @@ class CustomLayers:
         if function is None:
             return placeholder(layer) if self._placeholders else None
         try:
-            params = function(layer)
+            # arrays of the function's own, which it may change and keep: those here may lie in the open file
+            params = function(replace(layer, weights={name: array.copy() for name, array in layer.weights.items()}))
         except MlexplorerError:
             raise
         except Exception as error:  # a user's function may raise anything
@@ -90,12 +92,15 @@ def placeholder(layer: SourceLayer) -> CustomLayerParams:
     )
 
 
-def require_known(unknown: Iterable[SourceLayer]) -> None:
-    """Raise UnsupportedError with all layers that cannot be converted, and functions to paste, where there are any."""
+def require_known(unknown: Iterable[SourceLayer], reasons: Mapping[str, str] | None = None) -> None:
+    """Raise UnsupportedError with all layers that cannot be converted, and functions to paste, where there are any.
+
+    `reasons` says of classes that one may have expected to be known why they are not.
+    """
     layers = list(unknown)
     if not layers:
         return
-    lines = [_description(layer) for layer in layers[:LISTED]]
+    lines = [_description(layer, (reasons or {}).get(layer.class_name, "")) for layer in layers[:LISTED]]
     if len(layers) > LISTED:
         lines.append(f"  and {len(layers) - LISTED} more")
     first_of_class = list({layer.class_name: layer for layer in layers}.values())
@@ -124,7 +129,7 @@ def require_known(unknown: Iterable[SourceLayer]) -> None:
     )
 
 
-def _description(layer: SourceLayer) -> str:
+def _description(layer: SourceLayer, reason: str) -> str:
     shapes = ", ".join("unknown" if shape is None else str(list(shape)) for shape in layer.input_shapes)
     weights = ", ".join(f"{comment(name)} {list(array.shape)}" for name, array in layer.weights.items())
     parts = [
@@ -132,6 +137,7 @@ def _description(layer: SourceLayer) -> str:
         f"inputs {shapes}" if shapes else "",
         f"weights {weights}" if weights else "",
         f"configuration {comment(repr(_plain(layer.configuration)), _LONGEST_CONFIGURATION)}",
+        reason,
     ]
     return "; ".join(filter(None, parts))
 

@@ -8,6 +8,7 @@ from typing import Any
 from mlexplorer.converters.custom import require_known
 from mlexplorer.converters.onnx.node import LARGEST_RANK, LayerWriter, Node, Value, too_many_axes
 from mlexplorer.converters.onnx.operators import OPERATORS
+from mlexplorer.converters.onnx.operators.missing import REASONS
 from mlexplorer.converters.onnx.reading import is_onnx_source, read_model
 from mlexplorer.converters.onnx.tracing import named, source_layer, trace
 from mlexplorer.converters.options import Interface, Options
@@ -37,7 +38,7 @@ def convert_onnx(source: Any, options: Options) -> Model:
         [info.name for info in model.graph.output],
     )
     traced = trace(model, folder, interface, options)
-    require_known(_unknown(node) for node in traced.unknown)
+    require_known(map(_unknown, traced.unknown), REASONS)
     if traced.fault is not None:
         raise traced.fault
     for value in traced.inputs:

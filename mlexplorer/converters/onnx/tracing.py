@@ -14,6 +14,8 @@ from onnx import helper, numpy_helper
 from mlexplorer.converters.custom import CustomLayers, first_shape
 from mlexplorer.converters.onnx.folding import Kind, folded, inferred, require_fitting
 from mlexplorer.converters.onnx.functions import definition, with_types, written_out
+from mlexplorer.converters.onnx.loops import Environment, is_bounded
+from mlexplorer.converters.onnx.loops import written_out as loop_written_out
 from mlexplorer.converters.onnx.node import Node, Value, decoded_attributes
 from mlexplorer.converters.onnx.operators import OPERATORS
 from mlexplorer.converters.onnx.ordering import in_order
@@ -22,11 +24,10 @@ from mlexplorer.converters.options import Interface, Options
 from mlexplorer.converters.source import Shape, SourceLayer
 from mlexplorer.errors import InputError, MlexplorerError, ModelError, UnsupportedError
 
-Environment = dict[str, Value]
 _DEEPEST = 32
-"""Functions within functions, and conditions within conditions."""
+"""Functions, conditions and loops within each other."""
 _MOST_WRITTEN_OUT = 1 << 16
-"""Nodes of functions and conditions: functions that call each other twice may stand for any number."""
+"""Nodes of functions, conditions and loops: functions that call each other twice may stand for any number."""
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, NotImplementedError)
 """What attributes and tensors that contradict each other make of the code that reads them."""
 
@@ -129,7 +130,7 @@ class _Tracer:
         self, nodes: Sequence[onnx.NodeProto], scope: Environment, versions: dict[str, int], depth: int
     ) -> None:
         if depth > _DEEPEST:
-            raise ModelError(f"functions or conditions lie more than {_DEEPEST} deep in each other")
+            raise ModelError(f"functions, conditions or loops lie more than {_DEEPEST} deep in each other")
         for proto in in_order(nodes, scope):
             name = proto.name or next(filter(None, proto.output), proto.op_type)
             domain = "" if proto.domain == "ai.onnx" else proto.domain
@@ -157,7 +158,7 @@ class _Tracer:
     ) -> None:
         self._written_out += depth > 0
         if self._written_out > _MOST_WRITTEN_OUT:
-            raise ModelError(f"the model's functions stand for more than {_MOST_WRITTEN_OUT} nodes")
+            raise ModelError(f"the model's functions and loops stand for more than {_MOST_WRITTEN_OUT} nodes")
         for key in proto.output:
             if key in scope:
                 raise ModelError(f"it gives {key!r}, which is given already")
@@ -167,6 +168,9 @@ class _Tracer:
         chosen = self._custom.chosen(SourceLayer(name, type))
         if not chosen and type == "If" and inputs and inputs[0] is not None and inputs[0].is_constant:
             self._condition(node, scope, versions, depth)
+            return
+        if not chosen and is_bounded(node):
+            self._loop(node, scope, versions, depth)
             return
         if not chosen and type not in OPERATORS and (body := definition(node, self._functions)) is not None:
             self._call(node, body, scope, depth)
@@ -237,6 +241,21 @@ class _Tracer:
         self._follow(branch.node, inner, versions, depth + 1)
         for outer, info in zip(node.proto.output, branch.output, strict=True):
             scope[outer] = inner[info.name]
+
+    def _loop(self, node: Node, scope: Environment, versions: dict[str, int], depth: int) -> None:
+        def begin() -> Environment:
+            return {**scope, **stored}
+
+        def follow(nodes: Sequence[onnx.NodeProto], inner: Environment) -> None:
+            self._follow(nodes, inner, versions, depth + 1)
+
+        stored = self._initializers(node.attributes["body"])
+        results = loop_written_out(node, versions[""], begin, follow)
+        if len(node.proto.output) > len(results):
+            raise ModelError(f"it has {len(node.proto.output)} outputs, its body gives {len(results)}")
+        for outer, value in zip(node.proto.output, results, strict=False):
+            if outer:
+                scope[outer] = value
 
     def _call(self, node: Node, body: onnx.FunctionProto, scope: Environment, depth: int) -> None:
         values = zip(body.input, node.inputs, strict=False)

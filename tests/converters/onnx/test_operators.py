@@ -336,6 +336,32 @@ RESIZING = [
     Case("Upsample", [X((1, 3, 5, 7))], {"scales": [1.0, 1.0, 2.0, 3.0]}, opset=7),
 ]
 
+SAMPLING = [
+    *(
+        Case(
+            "GridSample",
+            [X((2, 3, 5, 7)), X((2, 4, 6, 2), -3.2, 3.2)],
+            {"mode": mode, "padding_mode": padding, "align_corners": aligned},
+            note=f"{mode} {padding} {aligned}",
+        )
+        for mode in ("linear", "nearest")
+        for padding in ("zeros", "border", "reflection")
+        for aligned in (0, 1)
+    ),
+    Case("GridSample", [X((1, 3, 5, 7)), X((1, 4, 6, 2), -1, 1)], opset=16),
+    Case("GridSample", [X((1, 3, 5, 7)), w(1, 4, 6, 2)], {"mode": "bilinear"}, opset=16, note="constant grid"),
+    *(
+        Case("GridSample", [X((1, 3, 1, 7)), X((1, 4, 6, 2), -3, 3)], {"padding_mode": padding, "align_corners": 1},
+             note=f"one row {padding}")
+        for padding in ("zeros", "border")
+    ),
+    *(
+        Case("AffineGrid", [X(theta), i(*size)], {"align_corners": aligned}, note=f"{len(size) - 2}D {aligned}")
+        for theta, size in (((3, 2, 3), (3, 4, 5, 7)), ((2, 3, 4), (2, 3, 4, 5, 7)))
+        for aligned in (0, 1)
+    ),
+]  # fmt: skip
+
 STEPS, BATCH, INPUTS, SIZE = 5, 2, 3, 4
 
 
@@ -432,6 +458,7 @@ EVERY = [
     *SHAPES,
     *INDICES,
     *RESIZING,
+    *SAMPLING,
     *RECURRENT,
     *QUANTIZATION,
     *DEFINED_BY_OTHERS,
@@ -504,8 +531,12 @@ REFUSED = [
     (Case("GatherND", [IMAGE, np.array([[0], [1]])], {"batch_dims": 1}), "batch_dims"),
     (Case("Einsum", [X((5, 5))], {"equation": "ii->i"}), "diagonal"),
     (Case("Conv", [ROW, X((5, 6, 4))]), "weights are computed"),
-    (Case("NonMaxSuppression", [X((1, 9, 4)), X((1, 2, 9)), i(3)]), "NonMaxSuppression"),
-    (Case("Loop", [i(3), None, ROW]), "Loop"),
+    (Case("NonMaxSuppression", [X((1, 9, 4)), X((1, 2, 9)), i(3)]), "as many rows as boxes are left"),
+    (Case("NonZero", [MATRIX]), "how much it gives depends on the values"),
+    (Case("Loop", [i(3), None, ROW]), "body"),
+    (Case("GridSample", [X((1, 3, 5, 7)), X((1, 4, 6, 2))], {"mode": "cubic"}), "custom_conversion_functions"),
+    (Case("GridSample", [X((1, 3, 5, 7, 4)), X((1, 4, 6, 2, 3))]), "on pictures can be"),
+    (Case("AffineGrid", [X((1, 2, 3)), X((4,), 1, 9, whole=True, dtype=np.int64)]), "only a run can tell"),
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from mlexplorer.converters.onnx.operators import (
     reduction,
     resampling,
     reshaping,
+    sampling,
 )
 from mlexplorer.converters.onnx.operators.table import OPERATORS, converts
 
@@ -39,4 +40,5 @@ __all__ = [
     "reduction",
     "resampling",
     "reshaping",
+    "sampling",
 ]
