@@ -12,7 +12,16 @@ from mlexplorer import spec
 from mlexplorer.errors import ModelError
 from mlexplorer.spec import weight_params
 from mlexplorer.spec.packing import pack_bits
-from mlexplorer.spec.weight_params import Encoded, describe, floats_on_the_wire, read, read_floats, weight_count, write
+from mlexplorer.spec.weight_params import (
+    Encoded,
+    describe,
+    floats_on_the_wire,
+    read,
+    read_floats,
+    weight_count,
+    write,
+    write_floats,
+)
 
 
 def quantized(codes: list[int], bits: int, **linear: Any) -> Any:
@@ -160,3 +169,12 @@ def test_a_table_of_the_wrong_length_is_named() -> None:
     params.quantization.lookupTableQuantization.floatValue.extend([1, 2, 3])
     with pytest.raises(ModelError, match="lookup: 2 bits need a table of 4 entries, not 3"):
         read(params).decode((2,), name="lookup")
+
+
+@pytest.mark.parametrize("axes", [(3, 2, 0, 1), (3, 2, 1, 0), (0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)])
+def test_the_axes_of_a_large_array_may_lie_in_any_order(axes: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).normal(size=(3, 5, 37, 131)).astype(np.float32).transpose(axes)
+    for values in (array, array[..., ::-1], array[::2], array.astype(">f4"), array.astype(np.float64)):
+        params = spec.WeightParams()
+        write_floats(params, values)
+        np.testing.assert_array_equal(np.array(params.floatValue, np.float32), values.astype(np.float32).ravel())

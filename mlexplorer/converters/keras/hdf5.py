@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from math import prod
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import numpy as np
@@ -42,11 +45,15 @@ def _in_our_words(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return guarded
 
 
-class _Budget:
-    """How many bytes of arrays may be read: what honest files hold, whatever a file declares of itself."""
+class _File:
+    """What the groups of a file share: its bytes, where they can be seen, and how many bytes may still be read.
 
-    def __init__(self, file_size: int) -> None:
-        self._left = _FLOOR + _EXPANSION * file_size
+    As many as honest files hold, whatever a file declares of itself.
+    """
+
+    def __init__(self, size: int, seen: mmap | None) -> None:
+        self._left = _FLOOR + _EXPANSION * size
+        self._seen = seen
 
     def spend(self, size: int, what: str) -> None:
         self._left -= size
@@ -54,6 +61,12 @@ class _Budget:
             raise FileFormatError(
                 f"{what} declares {size:,} bytes, far more than the file can hold: a decompression bomb; it is not read"
             )
+
+    def view(self, start: int | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+        """The array that begins at a byte, where it lies in the file; None where the file's bytes are not at hand."""
+        if self._seen is None or start is None or start + prod(shape) * dtype.itemsize > len(self._seen):
+            return None
+        return np.ndarray(shape, dtype, self._seen, start)
 
 
 class Group:
@@ -64,33 +77,35 @@ class Group:
     256 MiB, before memory is taken.
     """
 
-    def __init__(self, group: Any, budget: _Budget) -> None:
-        self._group = group
-        self._budget = budget
+    def __init__(self, group: Any, file: _File, path: str = "") -> None:
+        self._id = group
+        self._file = file
+        self._path = path
+        self._below: dict[str, Any] = {}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Group) and bool(self._group == other._group)
+        return isinstance(other, Group) and bool(self._id == other._id)
 
     def __hash__(self) -> int:
-        return hash(self._group)
+        return hash(self._id)
 
     @_in_our_words
     def names(self) -> list[str]:
         """The names of the members."""
-        if len(self._group) > _NAMES_LIMIT:
-            raise FileFormatError(f"{self._label()} has {len(self._group):,} members; no Keras model has so many")
-        names = list(self._group)
-        if not all(isinstance(name, str) for name in names):
-            raise FileFormatError(f"{self._label()} has members whose names are not UTF-8")
-        return names
+        if len(self._id) > _NAMES_LIMIT:
+            raise FileFormatError(f"{self._label()} has {len(self._id):,} members; no Keras model has so many")
+        try:
+            return [name.decode() for name in self._id]
+        except UnicodeDecodeError as error:
+            raise FileFormatError(f"{self._label()} has members whose names are not UTF-8") from error
 
     def group(self, name: str) -> Group | None:
         """The group of that name below this one, "a/b" for nested ones; None where there is none."""
         import h5py
 
         member = self._member(name)
-        if member is None or isinstance(member, h5py.Group):
-            return None if member is None else Group(member, self._budget)
+        if member is None or isinstance(member, h5py.h5g.GroupID):
+            return None if member is None else Group(member, self._file, f"{self._path}/{name}")
         raise FileFormatError(f"{self._label(name)} is a dataset where a group must be")
 
     @_in_our_words
@@ -100,17 +115,17 @@ class Group:
 
         label = self._label(name)
         dataset = self._member(name)
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(dataset, h5py.h5d.DatasetID):
             raise FileFormatError(f"there is no dataset {label}; the file was not saved as a whole")
         dtype, shape = dataset.dtype, dataset.shape
         bfloat16 = (
-            dtype.kind == "V" and dtype.itemsize == 2 and Group(dataset, self._budget).text("dtype") == "bfloat16"
+            dtype.kind == "V" and dtype.itemsize == 2 and Group(dataset, self._file, label).text("dtype") == "bfloat16"
         )
         if not bfloat16 and dtype.kind not in "fiub":
             raise FileFormatError(f"{label} is of type {dtype}; weights are arrays of numbers")
         if shape is None:
             raise FileFormatError(f"{label} has no shape; the file was not saved as a whole")
-        properties = dataset.id.get_create_plist()
+        properties = dataset.get_create_plist()
         if properties.get_external_count() or properties.get_layout() == h5py.h5d.VIRTUAL:
             raise FileFormatError(f"{label} takes its values from other files; only files that hold all are read")
         filters = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
@@ -119,10 +134,12 @@ class Group:
                 f"{label} is packed with the HDF5 filter {min(unknown)}; only {', '.join(_FILTERS.values())} are read"
             )
         size = prod(shape) * dtype.itemsize
-        self._budget.spend(size, label)
-        if size and not dataset.id.get_storage_size():
+        self._file.spend(size, label)
+        if size and not dataset.get_storage_size():
             raise FileFormatError(f"{label} declares the shape {shape} and holds no values")
-        array = np.asarray(dataset[()])
+        array = None if filters else self._file.view(dataset.get_offset(), shape, dtype)
+        if array is None:
+            array = np.asarray(h5py.Dataset(dataset)[()])
         if bfloat16:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         return np.asarray(array, dtype.newbyteorder("="))
@@ -130,29 +147,31 @@ class Group:
     @_in_our_words
     def text(self, name: str) -> str | None:
         """The text in an attribute; None where there is none."""
-        if name not in self._group.attrs:
-            return None
         texts = self._texts(name)
-        if len(texts) != 1:
+        if texts is not None and len(texts) != 1:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} is not a text")
-        return texts[0]
+        return texts[0] if texts else None
 
     @_in_our_words
     def texts(self, name: str) -> list[str] | None:
         """The list of texts in an attribute, or in name0, name1, ... where it was too long for one; else None."""
-        if name in self._group.attrs:
-            return self._texts(name)
-        texts: list[str] = []
-        part = 0
-        while f"{name}{part}" in self._group.attrs:
-            texts += self._texts(f"{name}{part}")
-            part += 1
-        return texts if part else None
+        whole = self._texts(name)
+        if whole is not None:
+            return whole
+        parts: list[str] = []
+        for number in itertools.count():
+            part = self._texts(f"{name}{number}")
+            if part is None:
+                return parts if number else None
+            parts += part
+        return None
 
-    def _texts(self, name: str) -> list[str]:
+    def _texts(self, name: str) -> list[str] | None:
         import h5py
 
-        attribute = self._group.attrs.get_id(name)
+        if not h5py.h5a.exists(self._id, name.encode()):
+            return None
+        attribute = h5py.h5a.open(self._id, name.encode())
         count = prod(attribute.shape or ()) if attribute.shape is not None else 0
         if not count:
             return []
@@ -161,37 +180,45 @@ class Group:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} does not hold text, or a list of texts")
         if count > _NAMES_LIMIT or attribute.get_storage_size() > _TEXT_LIMIT:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} is too long; it is not read")
-        return [
-            value.decode("utf-8") if isinstance(value, bytes) else str(value)
-            for value in np.atleast_1d(self._group.attrs[name])
-        ]
+        texts = np.empty(attribute.shape, attribute.dtype)
+        attribute.read(texts)
+        return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in texts.reshape(-1)]
 
     @_in_our_words
     def _member(self, path: str) -> Any:
+        """The group or dataset below this one; groups on the way are kept open for what else is in them."""
+        above, _, name = path.rpartition("/")
+        if above and above not in self._below:
+            self._below[above] = self._member(above)
+        return self._opened(self._below[above] if above else self._id, name, path)
+
+    def _opened(self, group: Any, name: str, path: str) -> Any:
         import h5py
 
-        member = self._group
-        for part in path.split("/"):
-            if part in ("", ".", "..") or not isinstance(member, h5py.Group):
-                raise FileFormatError(f"{self._label(path)} is not a path within the file")
-            key = part.encode()
-            if not member.id.links.exists(key):
-                return None
-            if member.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-                raise FileFormatError(
-                    f"{self._label(path)} is a soft, external or user-defined link; only files that hold all their "
-                    "weights are read"
-                )
-            member = member[part]
-        return member
+        if group is None:
+            return None
+        if name in ("", ".", "..") or not isinstance(group, h5py.h5g.GroupID):
+            raise FileFormatError(f"{self._label(path)} is not a path within the file")
+        key = name.encode()
+        if not group.links.exists(key):
+            return None
+        if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+            raise FileFormatError(
+                f"{self._label(path)} is a soft, external or user-defined link; only files that hold all their "
+                "weights are read"
+            )
+        return h5py.h5o.open(group, key)
 
     def _label(self, name: str = "") -> str:
-        return f"{self._group.name.rstrip('/')}/{name}".rstrip("/") or "/"
+        return f"{self._path}/{name}".rstrip("/") or "/"
 
 
 @contextmanager
-def open_hdf5(file: BinaryIO, size: int) -> Iterator[Group]:
-    """The root of an open HDF5 file of `size` bytes.
+def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Group]:
+    """The root of an HDF5 file, given by its path or open, of `size` bytes.
+
+    Arrays of a file with a path are seen where they lie in it, without a copy, as far as they are not packed: they are
+    read-only, and good for as long as nobody shortens the file.
 
     Raises FileFormatError for a damaged file, MissingDependencyError without h5py.
     """
@@ -200,4 +227,13 @@ def open_hdf5(file: BinaryIO, size: int) -> Iterator[Group]:
     except ImportError as error:
         raise MissingDependencyError("Keras' weights are HDF5: pip install h5py, or mlexplorer[keras]") from error
     with _in_our_words(h5py.File)(file, "r") as opened:
-        yield Group(opened, _Budget(size))
+        root = h5py.h5g.open(opened.id, b"/")
+        yield Group(root, _File(size, _seen(file) if isinstance(file, Path) and not opened.userblock_size else None))
+
+
+def _seen(path: Path) -> mmap | None:
+    try:
+        with path.open("rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
+    except (OSError, ValueError):
+        return None

@@ -152,7 +152,7 @@ def _opened(file: BinaryIO, kind: str) -> Iterator[_Stored]:
         with keras.weights() as (member, size), open_hdf5(member, size) as root:
             yield _Stored(root, config, _version(version))
         return
-    with open_hdf5(file, os.fstat(file.fileno()).st_size) as root:
+    with open_hdf5(Path(file.name), os.fstat(file.fileno()).st_size) as root:
         weights = root.group("model_weights") or root
         yield _Stored(
             root, root.text("model_config"), _version(root.text("keras_version") or weights.text("keras_version"))
