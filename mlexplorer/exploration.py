@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlexplorer.calibration import calibrate
-from mlexplorer.comparison import psnr, snr
+from mlexplorer.comparison import Rate, psnr, snr
 from mlexplorer.comparison.outputs import class_outputs
 from mlexplorer.errors import Cancelled, InputError
 from mlexplorer.feeds import inputs_of
@@ -35,10 +35,15 @@ Key = tuple[str, int]
 
 SCHEMES: Mapping[str, type[Linear] | type[LookupTable]] = {"linear": Linear, "lookup_table": LookupTable}
 """The schemes of a sweep by name, as long as no other ones are asked for."""
-FEEDBACK = "feedback"
-"""The name of look-up tables that are rounded with error feedback, which takes a run of the network for each layer."""
+WITH_FEEDBACK: Mapping[str, type[Linear] | type[LookupTable]] = {
+    "linear_feedback": Linear,
+    "lookup_table_feedback": LookupTable,
+}
+"""The same schemes rounded with error feedback, which takes a run of the network for each layer."""
 MIXED = "mixed"
 """The name of the one plan that gives each layer bits of its own."""
+CHOICES = (*SCHEMES, *WITH_FEEDBACK, MIXED)
+"""All that can be chosen beside the original: the values of the trait `scheme`."""
 ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
 BITS = (4, 5, 3, 6, 2, 7, 8, 1)
@@ -88,11 +93,12 @@ class Output:
 class Row:
     """One model of a sweep: the original or a quantized one.
 
-    `scheme` is "linear", "lookup_table", "feedback", "mixed" or "original"; `bits` is that of the weights; `nbytes` is
-    the size of the saved file. `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter
-    of the pixels) or "full". `image` is the index of the picture. `outputs` are all that the model gave, what tells
-    most first: pictures, a classifier's labels, arrays, numbers. `metric` and `quality` are those of the first one,
-    None until the model has run.
+    `scheme` is one of `CHOICES`, or "original"; `bits` is that of the weights; `nbytes` is the size of the saved file.
+    `stage` tells how far the row has come: "size" (nothing has run), "coarse" (on a quarter of the pixels) or "full".
+    `image` is the index of the picture. `outputs` are all that the model gave, what tells most first: pictures, a
+    classifier's labels, arrays, numbers. `metric` and `quality` are those of the first one, None until the model has
+    run. `agreement` is how often a classifier's best label is the original's over the pictures that it has been run on
+    so far, this one included; None for other models, and where there is one picture only, which says little.
     """
 
     scheme: str
@@ -103,6 +109,7 @@ class Row:
     metric: str = ""
     quality: float | None = None
     outputs: tuple[Output, ...] = field(default=(), repr=False, compare=False)
+    agreement: Rate | None = None
 
     @property
     def output(self) -> Any:
@@ -134,11 +141,13 @@ class Step:
         """The step in words: "4 bit LUT, coarse"."""
         names = {
             ORIGINAL: f"the {self.bits}-bit original",
+            "linear": f"{self.bits} bit linear",
+            "linear_feedback": f"{self.bits} bit linear + feedback",
             "lookup_table": f"{self.bits} bit LUT",
-            FEEDBACK: f"{self.bits} bit LUT + feedback",
+            "lookup_table_feedback": f"{self.bits} bit LUT + feedback",
             MIXED: "the mixed plan",
         }
-        name = names.get(self.scheme, f"{self.bits} bit {self.scheme}")
+        name = names[self.scheme]
         return f"{name}, coarse" if self.stage == "coarse" else name
 
 
@@ -154,9 +163,9 @@ def rows(
     """Rows of a model at every bit depth of every scheme, for every picture, in the order in which they are of use.
 
     First the sizes of all files, then for each picture the original and the depths in the order of `bits`, on a quarter
-    of the pixels where the model accepts that, then all of them in full. `schemes` may name "feedback" as well, which
-    is calibrated on `calibration` (see `Calibrated`). Raises InputError where the pictures or the model's inputs do not
-    fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
+    of the pixels where the model accepts that, then all of them in full. `schemes` may name those `WITH_FEEDBACK` as
+    well, which are calibrated on `calibration` (see `Calibrated`). Raises InputError where the pictures or the model's
+    inputs do not fit, UnsupportedError and CustomLayerError where a layer cannot run, after the sizes.
     """
     known = {}
     for row in sizes(model, schemes, bits):
@@ -183,9 +192,9 @@ def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[
 def scheme(name: str, bits: int) -> Scheme:
     """The scheme of a sweep by name and bits, with its defaults; raises InputError for an unknown name.
 
-    That of "feedback" is a look-up table, too: what differs is how the weights are rounded.
+    With error feedback it is the same one: what differs is how the weights are rounded.
     """
-    known = {**SCHEMES, FEEDBACK: LookupTable}
+    known = {**SCHEMES, **WITH_FEEDBACK}
     if name not in known:
         raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, known))}")
     return known[name](bits=bits)
@@ -200,7 +209,7 @@ def original_bits(model: Model) -> int:
 
 
 class Calibrated:
-    """Copies of a model with look-up tables rounded with error feedback: made when they are asked for, and kept.
+    """Copies of a model that are rounded with error feedback, by scheme and bits: made when asked for, and kept.
 
     `calibration` is "noise", or pictures or inputs as `inputs_of` takes them; `custom_layers` are classes by
     name.
@@ -215,39 +224,37 @@ class Calibrated:
         self.original, self.custom_layers = model, custom_layers
         self._calibration = calibration
         self._inputs: list[dict[str, Any]] | None = None
-        self._models: dict[int, Model] = {}
-        self._locks = {bits: threading.Lock() for bits in BITS}
+        self._models: dict[Key, Model] = {}
+        self._locks = {key: threading.Lock() for key in _choices(tuple(WITH_FEEDBACK), BITS)}
 
-    def __contains__(self, bits: int) -> bool:
-        return bits in self._models
+    def __contains__(self, key: Key) -> bool:
+        return key in self._models
 
-    def model(
-        self, bits: int, progress: LayerProgress | None = None, cancelled: threading.Event | None = None
-    ) -> Model:
-        """The copy with tables of 2^bits entries; another thread that asks for the same one waits for it.
+    def model(self, key: Key, progress: LayerProgress | None = None, cancelled: threading.Event | None = None) -> Model:
+        """The copy in a scheme of `WITH_FEEDBACK` at a bit depth; another thread that asks for the same one waits.
 
         Raises as `calibrate` and `inputs_of` do, and Cancelled once `cancelled` is set.
         """
-        while not self._locks[bits].acquire(timeout=0.1):
+        while not self._locks[key].acquire(timeout=0.1):
             check(cancelled)
         try:
-            if bits not in self._models:
-                self._models[bits] = self._calibrate(bits, progress, cancelled)
-            return self._models[bits]
+            if key not in self._models:
+                self._models[key] = self._calibrate(key, progress, cancelled)
+            return self._models[key]
         finally:
-            self._locks[bits].release()
+            self._locks[key].release()
 
-    def _calibrate(self, bits: int, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
+    def _calibrate(self, key: Key, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
         if self._inputs is None:
             self._inputs = inputs_of(self.original, self._calibration)
-        plan = Plan.uniform(self.original, scheme(FEEDBACK, bits))
+        plan = Plan.uniform(self.original, scheme(*key))
         numbers: dict[str, int] = {}
-        for key in plan.schemes:
-            numbers.setdefault(key.rpartition(":")[0], len(numbers) + 1)
+        for weight in plan.schemes:
+            numbers.setdefault(weight.rpartition(":")[0], len(numbers) + 1)
 
-        def report(key: str, _done: int, _total: int) -> None:
+        def report(weight: str, _done: int, _total: int) -> None:
             if progress is not None:
-                progress(numbers[key.rpartition(":")[0]], len(numbers))
+                progress(numbers[weight.rpartition(":")[0]], len(numbers))
 
         return calibrate(
             self.original, plan, self._inputs, custom_layers=self.custom_layers, progress=report, cancelled=cancelled
@@ -258,8 +265,8 @@ class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
     `inputs` are pictures or arrays by name, from `read_inputs`; `known_sizes` are the bytes of the files by scheme and
-    bits, where `sizes` was asked before; `calibrated` has the copies for "feedback", and the classes of custom layers.
-    Raises UnsupportedError or CustomLayerError, naming every layer that cannot run.
+    bits, where `sizes` was asked before; `calibrated` has the copies with error feedback, and the classes of custom
+    layers. Raises UnsupportedError or CustomLayerError, naming every layer that cannot run.
     """
 
     def __init__(
@@ -283,7 +290,8 @@ class Runs:
         self._references: dict[tuple[int, str], dict[str, Any]] = {}
         self._calibrated = calibrated or Calibrated(model)
         self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
-        self.plan = Plan({})
+        self._plan = Plan({})
+        self._agrees: dict[Key, dict[int, bool]] = {}
         self._quantized: tuple[tuple[Key, Plan], Predictor] | None = None
         self._stopped = threading.Event()
         classes = class_outputs(model)
@@ -291,6 +299,17 @@ class Runs:
         self._probabilities = next((name for name in classes if names[name] == "dictionary"), None)
         # the label alone says less than the probabilities
         self._told = {name for name in classes if self._probabilities not in (None, name)}
+
+    @property
+    def plan(self) -> Plan:
+        """The mixed plan; with another one, what was counted of the one before is forgotten."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        if plan != self._plan:
+            self._agrees = {key: agrees for key, agrees in self._agrees.items() if key[0] != MIXED}
+        self._plan = plan
 
     @property
     def input_name(self) -> str:
@@ -323,7 +342,8 @@ class Runs:
         """
         count = len(self.inputs)
         others = [(image + offset) % count for offset in range(1, count)][: SHEET - 1 if self.classifies else AHEAD]
-        known = [*self._choices, *((FEEDBACK, bits) for bits in BITS if bits in self._calibrated)]
+        calibrated = [key for key in _choices(tuple(WITH_FEEDBACK), BITS) if key in self._calibrated]
+        known = [*self._choices, *calibrated]
         if start[0] == MIXED and self.plan.schemes:
             known.append(start)
         first = [self._original, *(choice for choice in known if choice == start)]
@@ -334,7 +354,7 @@ class Runs:
     def row(self, step: Step, progress: LayerProgress | None = None, cancelled: threading.Event | None = None) -> Row:
         """Run one step; raises Cancelled after `cancel`.
 
-        A "feedback" step calibrates first where that was not done before, and raises as `Calibrated.model` does.
+        A step with error feedback calibrates first where that was not done before, and raises as `Calibrated.model`.
         """
         self._stopped.clear()
         feed = _stages(self._feature, self.inputs[step.image][1])[step.stage]
@@ -346,28 +366,58 @@ class Runs:
             given = self._run(self._predictor_of(step, progress, cancelled), feed)
         outputs = tuple(self._output(name, reference[name], value) for name, value in given.items())
         metric, quality = (outputs[0].metric, outputs[0].quality) if outputs else ("", None)
-        if step.scheme == MIXED:
-            size = self.plan.predicted_size(self._model)
-        else:  # a table takes the same bytes whatever stands in it
-            size = self._sizes.get(step.key) or self._sizes["lookup_table", step.bits]
-        return Row(step.scheme, step.bits, size, step.stage, step.image, metric, quality, outputs)
+        return Row(
+            step.scheme,
+            step.bits,
+            self._size(step),
+            step.stage,
+            step.image,
+            metric,
+            quality,
+            outputs,
+            self._agreement(step, outputs),
+        )
+
+    @property
+    def counts(self) -> bool:
+        """Whether quality is how often the label stays the same: of a classifier that is run on several pictures."""
+        return self.classifies and len(self.inputs) > 1
 
     def coarse(self, image: int) -> Input:
         """What is fed for a picture in its first stage: a quarter of its pixels where the model accepts that."""
         return next(iter(_stages(self._feature, self.inputs[image][1]).values()))
+
+    def full(self, image: int) -> Input:
+        """What is fed for a picture in its last stage."""
+        return _stages(self._feature, self.inputs[image][1])["full"]
 
     def cancel(self) -> None:
         """Stop the step that is under way, from another thread."""
         self._stopped.set()
         self._running.cancel()
 
+    def _size(self, step: Step) -> int:
+        """The bytes of the file: a table and a grid take the same whatever stands in them."""
+        if step.scheme == MIXED:
+            return self.plan.predicted_size(self._model)
+        return self._sizes.get(step.key) or self._sizes[step.scheme.removesuffix("_feedback"), step.bits]
+
+    def _agreement(self, step: Step, outputs: tuple[Output, ...]) -> Rate | None:
+        if not self.counts or step.stage != "full":
+            return None
+        ranked = next(output.value for output in outputs if output.name == self._probabilities)
+        key = (MIXED, 0) if step.scheme == MIXED else step.key
+        agrees = self._agrees.setdefault(key, {})
+        agrees[step.image] = not ranked or ranked[0].original_rank == 1
+        return Rate.of(agrees.values())
+
     def _predictor_of(self, step: Step, progress: LayerProgress | None, cancelled: threading.Event | None) -> Predictor:
         """What runs a quantized copy; the latest one is kept, for the next picture."""
         key = step.key, self.plan
         if self._quantized is None or self._quantized[0] != key:
             self._quantized = None
-            if step.scheme == FEEDBACK:
-                model = self._calibrated.model(step.bits, progress, cancelled)
+            if step.scheme in WITH_FEEDBACK:
+                model = self._calibrated.model(step.key, progress, cancelled)
             elif step.scheme == MIXED:
                 model = self.plan.apply(self._model)
             else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlexplorer.comparison import Rate
 from mlexplorer.comparison.metrics import decibels
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
@@ -28,15 +29,14 @@ class Measurement:
     `error` is the mean square of the differences over that of the original's values, the mean over the outputs. The
     probabilities of classes are compared by their logarithms, less the mean of these, which are what a softmax was
     given: by the probabilities themselves a network that tells nothing any more is nearer to the original than one
-    that is sure of another class. `psnr`
-    is that of picture outputs, clamped and rounded as pictures are, all pixels of all inputs together, in dB, None
-    where there are none (`compare` takes the mean of the pictures' dBs instead). `agreement` is the share of inputs for
-    which a classifier gives the same label; None for others.
+    that is sure of another class. `psnr` is that of picture outputs, clamped and rounded as pictures are, all pixels of
+    all inputs together, in dB, None where there are none (`compare` takes the mean of the pictures' dBs instead).
+    `agreement` is the share of inputs for which a classifier gives the same label, with its interval; None for others.
     """
 
     error: float
     psnr: float | None = None
-    agreement: float | None = None
+    agreement: Rate | None = None
 
     @property
     def snr(self) -> float:
@@ -94,7 +94,7 @@ class Reference:
         return Measurement(
             float(np.mean(errors)),
             decibels(_PEAK**2, squares / pixels) if pixels else None,
-            agreeing / len(self._inputs) if self._label else None,
+            Rate(agreeing, len(self._inputs)) if self._label else None,
         )
 
     def cancel(self) -> None:

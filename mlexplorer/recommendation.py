@@ -46,7 +46,8 @@ class Recommendation:
     """The smallest uniform and the smallest mixed choice that meet the target; None where nothing does.
 
     `goal` is the target's name among the arguments of `recommend`, and its value. `frontier` are all choices that were
-    run of which no other is both smaller and better, by size; `sweep` is what the plans were derived from.
+    run of which no other is both smaller and better, by size: better agreement where that is the target, less error
+    else. `sweep` is what the plans were derived from.
     """
 
     target: str
@@ -94,6 +95,7 @@ def recommend(
     scheme: type[Scheme] = LookupTable,
     bits: Sequence[int] = BITS,
     select: Select | None = None,
+    sensitivities: Sweep | None = None,
     calibration: Any = None,
     custom_layers: Mapping[str, CustomLayerClass] | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -107,11 +109,13 @@ def recommend(
     or `nbytes` (the file, at most: then the best quality is looked for). The mixed plan comes from a `sweep` of single
     layers: the lower convex hull of each layer's error over its bytes, and the steps of all hulls in the order of their
     gain (Shoham and Gersho, "Efficient bit allocation for an arbitrary set of quantizers", 1988). Every choice was run
-    as a whole before it is given. The other arguments are those of `sweep`; with `calibration` the chosen models are
-    rounded with error feedback. Raises InputError unless there is one target, and as `sweep` does.
+    as a whole on all `images` before it is given. `sensitivities` are such a sweep that was made before, of the same
+    model and `scheme`; fewer images may be enough for it, and it serves any target. The other arguments are those of
+    `sweep`; with `calibration` the chosen models are rounded with error feedback. Raises InputError unless there is one
+    target, or where `sensitivities` say nothing of single layers, and as `sweep` does.
     """
     target = _Target.of(psnr=psnr, snr=snr, agreement=agreement, nbytes=nbytes)
-    found = sweep(
+    found = sensitivities or sweep(
         model,
         images,
         schemes=(scheme,),
@@ -124,6 +128,8 @@ def recommend(
         progress=progress,
         cancelled=cancelled,
     )
+    if not found.layers:
+        raise InputError("the sensitivities have no single layers; make them by mle.sweep(..., layers=True)")
     allocations = _allocations(model, found, select)
     with reporting(progress) as report:
         trial = _Trial(model, images, calibration, custom_layers, report, cancelled)
@@ -143,7 +149,7 @@ def recommend(
         (target.name, target.value),
         target.best(uniform),
         target.best(mixed.values()),
-        _frontier([*uniform, *mixed.values()]),
+        _frontier([*uniform, *mixed.values()], target),
         found,
     )
 
@@ -172,8 +178,13 @@ class _Target:
         """The smallest choice that meets the target; for a size, the one with the least error."""
         good = [choice for choice in choices if self.met(choice)]
         if self.name == "nbytes":
-            return min(good, key=lambda choice: choice.measurement.error, default=None)
+            return min(good, key=self.loss, default=None)
         return min(good, key=lambda choice: choice.nbytes, default=None)
+
+    def loss(self, choice: Choice) -> float:
+        """What is to be small, in the target's terms."""
+        found = choice.measurement
+        return 1 - found.agreement if self.name == "agreement" and found.agreement is not None else found.error
 
     def __str__(self) -> str:
         if self.name == "nbytes":
@@ -296,10 +307,10 @@ def _search(allocations: Sequence[_Allocation], target: _Target, allocated: Call
     allocated(high)
 
 
-def _frontier(choices: Iterable[Choice]) -> tuple[Choice, ...]:
-    """The choices of which no other is at most as large and has at most the error, by size."""
+def _frontier(choices: Iterable[Choice], target: _Target) -> tuple[Choice, ...]:
+    """The choices of which no other is at most as large and loses at most as much, by size."""
     frontier: list[Choice] = []
-    for choice in sorted(choices, key=lambda c: (c.nbytes, c.measurement.error)):
-        if not frontier or choice.measurement.error < frontier[-1].measurement.error:
+    for choice in sorted(choices, key=lambda choice: (choice.nbytes, target.loss(choice))):
+        if not frontier or target.loss(choice) < target.loss(frontier[-1]):
             frontier.append(choice)
     return tuple(frontier)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from mlexplorer.calibration import calibrate
+from mlexplorer.comparison import Rate
 from mlexplorer.feeds import inputs_of
 from mlexplorer.formats import load
 from mlexplorer.frames import data_frame
@@ -49,7 +50,7 @@ class Row:
     error: float
     quality: float
     metric: str
-    agreement: float | None
+    agreement: Rate | None
 
     @property
     def bits(self) -> int:
@@ -253,8 +254,9 @@ class _Cache:
         """The row, None where it is not there or cannot be read."""
         try:
             data = json.loads(self._path(key).read_text(encoding="utf-8"))
-            return Row(key.layer, key.scheme, **data)
-        except (OSError, ValueError, TypeError):
+            counts = data.pop("agreement")
+            return Row(key.layer, key.scheme, **data, agreement=None if counts is None else Rate(*counts))
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write(self, key: Key, row: Row) -> None:
@@ -262,7 +264,8 @@ class _Cache:
         if self._folder is None:
             return
         path = self._path(key)
-        values = {name: getattr(row, name) for name in ("nbytes", "error", "quality", "metric", "agreement")}
+        values = {name: getattr(row, name) for name in ("nbytes", "error", "quality", "metric")}
+        values["agreement"] = row.agreement and (row.agreement.count, row.agreement.total)
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(values), encoding="utf-8")
         partial.replace(path)

@@ -216,23 +216,27 @@ def test_known_sizes_are_used_only_where_all_are_known() -> None:
 
 
 @pytest.mark.parametrize("calibration", ["noise", [photo(seed=4)]])
-def test_feedback_is_what_quantize_calibrates_at_the_size_of_the_table(calibration: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("plain", "kind"), [("linear", mle.Linear), ("lookup_table", mle.LookupTable)])
+def test_feedback_is_what_quantize_calibrates_at_the_size_of_the_plain_scheme(
+    plain: str, kind: Any, calibration: Any, tmp_path: Path
+) -> None:
     model = deep_painter()
-    schemes = ["lookup_table", "feedback"]
+    schemes = [plain, f"{plain}_feedback"]
     known = list(every_row(model, photo(), schemes=schemes, bits=[2], calibration=calibration))
-    table, feedback = (next(row for row in known[::-1] if row.scheme == scheme) for scheme in schemes)
-    small = mle.quantize(model, mle.LookupTable(bits=2), calibration=calibration, progress=False)
+    without, feedback = (next(row for row in known[::-1] if row.scheme == scheme) for scheme in schemes)
+    small = mle.quantize(model, kind(bits=2), calibration=calibration, progress=False)
     np.testing.assert_array_equal(feedback.output, np.asarray(mle.predict(small, {"photo": photo()})["painted"]))
     mle.save(small, tmp_path / "small.mlmodel")
-    assert (tmp_path / "small.mlmodel").stat().st_size == feedback.nbytes == table.nbytes
+    assert (tmp_path / "small.mlmodel").stat().st_size == feedback.nbytes == without.nbytes
     assert feedback.quality is not None
-    assert table.quality is not None
-    assert feedback.quality > table.quality + 2, "it makes up for what was lost"
-    assert {row.nbytes for row in known if row.scheme == "feedback"} == {feedback.nbytes}
+    assert without.quality is not None
+    assert feedback.quality > without.quality + 2, "it makes up for what was lost"
+    assert {row.nbytes for row in known if row.scheme == schemes[1]} == {feedback.nbytes}
 
 
 def test_a_calibrated_copy_is_made_once_and_not_at_all_when_cancelled() -> None:
     calibrated, layers, cancelled = Calibrated(deep_painter()), [], threading.Event()
+    key = ("lookup_table_feedback", 3)
 
     def cancel_in_the_second_layer(layer: int, count: int) -> None:
         layers.append((layer, count))
@@ -240,17 +244,18 @@ def test_a_calibrated_copy_is_made_once_and_not_at_all_when_cancelled() -> None:
             cancelled.set()
 
     with pytest.raises(Cancelled):
-        calibrated.model(3, cancel_in_the_second_layer, cancelled)
+        calibrated.model(key, cancel_in_the_second_layer, cancelled)
     assert layers == [(1, 3), (2, 3)]
-    assert 3 not in calibrated
+    assert key not in calibrated
     found: list[mle.Model] = []
-    threads = [threading.Thread(target=lambda: found.append(calibrated.model(3))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(calibrated.model(key))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[0] is found[1] is calibrated.model(3)
-    assert 3 in calibrated
+    assert found[0] is found[1] is calibrated.model(key)
+    assert key in calibrated
+    assert ("linear_feedback", 3) not in calibrated
 
 
 def test_labels_of_equal_and_broken_probabilities_have_ranks_in_the_models_order() -> None:
@@ -303,7 +308,7 @@ def test_other_pictures_of_other_models_are_run_at_the_chosen_depth_only() -> No
     steps = runs.steps_ahead(12, ("linear", 6))
     assert [step.key for step in steps] == [(ORIGINAL, 32)] * AHEAD + [("linear", 6)] * AHEAD
     assert [step.image for step in steps[:4]] == [13, 0, 1, 2]
-    calibrated = runs.steps_ahead(12, ("feedback", 6))
+    calibrated = runs.steps_ahead(12, ("linear_feedback", 6))
     assert {step.scheme for step in calibrated} == {ORIGINAL}, "none is calibrated for their sake"
 
 
@@ -318,6 +323,31 @@ def test_a_depth_is_quantized_once_for_all_pictures(monkeypatch: pytest.MonkeyPa
     assert len(quantized) == 4
     for step, row in rows[2:6]:
         assert row.output == full_output(model, step, photo(seed=step.image))
+
+
+def test_agreement_counts_the_pictures_so_far_that_keep_their_label() -> None:
+    model = painter(classes=7, sizes="fixed")
+    pictures = [photo(seed=seed) for seed in range(6)]
+    fitted = [resize(Image.fromarray(picture), input_feature(model)) for picture in pictures]
+    small = mle.quantize(model, mle.Linear(bits=1))
+    keeps = [mle.predict(model, {"photo": p})["label"] == mle.predict(small, {"photo": p})["label"] for p in fitted]
+    assert 0 < sum(keeps) < len(keeps)
+    runs = Runs(model, read_inputs(model, pictures)[0])
+    found = [runs.row(Step(image, "full", "linear", 1)).agreement for image in range(6)]
+    assert [(rate.count, rate.total) for rate in found if rate] == [(sum(keeps[:n]), n) for n in range(1, 7)]
+    assert runs.row(Step(2, "full", "linear", 1)).agreement == found[-1], "a picture counts once"
+    assert runs.row(Step(2, "full", ORIGINAL, 32)).agreement == 1.0
+    for plan, expected in ((mle.Plan.uniform(model, mle.Linear(bits=1)), sum(keeps)), (mle.Plan({}), 6)):
+        runs.plan = plan
+        rates = [runs.row(Step(image, "full", "mixed", image + 1)).agreement for image in range(6)]
+        assert (rates[-1].count, rates[-1].total) == (expected, 6), "another plan is counted anew"  # type: ignore[union-attr]
+
+
+def test_one_picture_and_other_models_have_no_agreement() -> None:
+    for model, pictures in ((painter(classes=7), [photo()]), (painter(), [photo(), photo(seed=2)])):
+        runs = Runs(model, read_inputs(model, pictures)[0])
+        assert not runs.counts
+        assert runs.row(Step(0, "full", "linear", 4)).agreement is None
 
 
 def full_output(model: mle.Model, step: Step, picture: Any) -> Any:

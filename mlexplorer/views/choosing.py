@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from mlexplorer.comparison.outputs import class_outputs
 from mlexplorer.errors import MlexplorerError
 from mlexplorer.exploration import Row
 from mlexplorer.model import Model
@@ -12,8 +13,8 @@ from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
-from mlexplorer.recommendation import Recommendation
-from mlexplorer.views.controls import row_data
+from mlexplorer.recommendation import Choice, Recommendation
+from mlexplorer.views.controls import rate_data, row_data
 from mlexplorer.views.view import View, static
 
 AS_IT_IS = 32
@@ -62,16 +63,31 @@ def bits_of_plan(model: Model, plan: Plan) -> dict[str, int]:
 
 
 def frontier_data(model: Model, found: Recommendation) -> list[dict[str, Any]]:
-    """The choices on a recommendation's frontier, by size: label, bytes, quality in dB, and the bits of each layer."""
+    """The choices on a recommendation's frontier, by size: label, bytes, scheme, and the bits of each layer.
+
+    `quality` is in dB, `agreement` that of a classifier over several inputs, as `rate_data` gives it.
+    """
     return [
         {
             "label": choice.label,
             "nbytes": choice.nbytes,
             "quality": min(choice.measurement.quality, _BEST_QUALITY),
+            "agreement": rate_data(choice.measurement.agreement) if _counts(choice) else None,
+            "scheme": plan_scheme(choice.plan),
             "bits": bits_of_plan(model, choice.plan),
         }
         for choice in found.frontier
     ]
+
+
+def plan_scheme(plan: Plan) -> str:
+    """What a mixed plan is made of, by name: "linear" or "lookup_table"."""
+    return "linear" if any(isinstance(scheme, Linear) for scheme in plan.schemes.values()) else "lookup_table"
+
+
+def _counts(choice: Choice) -> bool:
+    rate = choice.measurement.agreement
+    return rate is not None and rate.total > 1
 
 
 class Choosing(View):
@@ -80,8 +96,9 @@ class Choosing(View):
     >>> from mlexplorer.exploration import rows
     >>> Choosing(model, rows(model, "photo.jpg"))
 
-    Traits: `bits`, `scheme`, `layer`, `image` (see `View`). `on_find` gets the target in dB and looks for a mixed plan,
-    `on_plan` gets the bits of each layer, by id, and the scheme; both answer by `show_plan`.
+    Traits: `bits`, `scheme`, `layer`, `image` (see `View`). `on_find` gets the target and looks for a mixed plan: in dB
+    or, of a classifier with several pictures, the share of them that keeps its label. `on_plan` gets the bits of each
+    layer, by id, and the scheme; both answer by `show_plan`.
     """
 
     _esm = static("view.js", "choosing.js")
@@ -101,7 +118,8 @@ class Choosing(View):
         self._on_find, self._on_plan = on_find, on_plan
         if model is not None:
             abilities = {"finds": on_find is not None, "edits": on_plan is not None}
-            self.publish("layers", {"type": "layers", "layers": layers_data(model), **abilities})
+            about = {"layers": layers_data(model), "classifies": bool(class_outputs(model))}
+            self.publish("layers", {"type": "layers", **about, **abilities})
         for row in rows:
             self.add(row)
 

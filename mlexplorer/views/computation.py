@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,8 +15,10 @@ from PIL import Image
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
 from mlexplorer.exploration import (
     BITS,
-    FEEDBACK,
     MIXED,
+    SCHEMES,
+    SHEET,
+    WITH_FEEDBACK,
     Calibrated,
     LayerProgress,
     Row,
@@ -25,10 +28,14 @@ from mlexplorer.exploration import (
     sizes,
 )
 from mlexplorer.model import Model
+from mlexplorer.progress import Progress, check
 from mlexplorer.quantization.plan import Plan
-from mlexplorer.recommendation import recommend
-from mlexplorer.runtime.images import PictureLike
+from mlexplorer.quantization.scheme import Scheme
+from mlexplorer.recommendation import Recommendation, recommend
+from mlexplorer.runtime.images import PictureLike, picture_sources
+from mlexplorer.sweeps import Sweep, sweep
 from mlexplorer.views.background import Background
+from mlexplorer.views.choosing import plan_scheme
 from mlexplorer.views.defaults import sample_photos
 from mlexplorer.views.screen import Screen
 
@@ -39,6 +46,8 @@ PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
+SENSED = 4
+"""So many pictures, at most, tell how much each layer of a classifier matters; whole plans are run on all."""
 _CANCELLED = "Cancelled. What was computed so far stays."
 _SAID = 0.1
 """Seconds between two reports of progress where many small steps are run."""
@@ -53,6 +62,15 @@ class Chosen(Protocol):
     image: Any
 
 
+class _Arrived(NamedTuple):
+    """Pictures that were asked for and read, and not shown yet: beside those that are there, or in their place."""
+
+    sources: list[Any]
+    inputs: Inputs
+    faults: list[str]
+    added: bool
+
+
 class _AnotherIsChosen(Exception):
     """The depth that is being calibrated is left for another one."""
 
@@ -60,7 +78,8 @@ class _AnotherIsChosen(Exception):
 class Computation:
     """Computes, in one thread, what is missing of what is chosen, and tells the screen.
 
-    `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none.
+    `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none;
+    `images` is what the model is run on as it was given, None for the samples.
     """
 
     def __init__(
@@ -69,16 +88,19 @@ class Computation:
         self.error: MlexplorerError | None = None
         self.plan: Plan | None = None
         self.background = Background("mlexplorer explorer")
-        self._model, self._images, self._calibrated = model, images, calibrated
+        self.images: Any = images
+        self._model, self._calibrated = model, calibrated
         self._chosen, self._screen = chosen, screen
-        self._with_feedback, self._cancelled = chosen.scheme == FEEDBACK, False
-        self._closed = False
+        self._feedback_asked = {chosen.scheme} & WITH_FEEDBACK.keys()
+        self._cancelled = self._closed = False
         self._inputs: Inputs = []
+        self._arrived: list[_Arrived] = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
         self._lock = threading.Lock()
         self._runs: Runs | None = None
         self._measured = False
+        self._sensitivities: dict[type[Scheme], Sweep] = {}
         self._opened, self._repeats = time.perf_counter(), [*REPEATS]
 
     @property
@@ -108,8 +130,9 @@ class Computation:
             self._release()
 
     def ask_for_feedback(self) -> None:
-        """Compute the depths with error feedback from now on, as that scheme is chosen."""
-        asked, self._with_feedback = self._with_feedback, True
+        """Compute the depths of the chosen scheme, which has error feedback, from now on."""
+        asked = self._chosen.scheme in self._feedback_asked
+        self._feedback_asked.add(self._chosen.scheme)
         if not asked or self._cancelled or not self.background.busy:
             self.resume()
 
@@ -126,8 +149,20 @@ class Computation:
         self._add(Row(MIXED, bits, size))
         return size
 
+    def show(self, images: Images | None, *, add: bool) -> tuple[Inputs, list[str]]:
+        """Run the model on other pictures, or on more of them; returns them, and what cannot be read, in words.
+
+        They are read now; raises as `read_inputs` does, and then everything stays as it was.
+        """
+        sources = picture_sources(sample_photos() if images is None else images)
+        inputs, faults = read_inputs(self._model, sources)
+        with self._lock:
+            self._arrived.append(_Arrived(sources, inputs, faults, add))
+        self.resume()
+        return inputs, faults
+
     def find(self, target: float) -> None:
-        """Look for the smallest mixed plan that keeps a target in dB on the chosen picture, and tell the screen."""
+        """Look for the smallest mixed plan that keeps a target, and tell the screen; see `Explorer.find`."""
         image, self._cancelled = self._chosen.image, False
         self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
 
@@ -143,8 +178,9 @@ class Computation:
         self.error = None
         try:
             self._prepare()
+            check(cancelled)
             done = self._run(image, cancelled)
-            if self._with_feedback:
+            if self._feedback_asked:
                 self._prepare_histograms(cancelled)
                 done = self._run_feedback(image, cancelled) or done
             self._prepare_histograms(cancelled)
@@ -164,7 +200,7 @@ class Computation:
             self._tell("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")
             raise
         finally:
-            self._screen.working(0, 0, 0)
+            self._screen.working("", 0, 0, 0)
             if self._closed:
                 self._release()
 
@@ -175,15 +211,55 @@ class Computation:
             for row in sizes(self._model):
                 self._add(row)
             self._screen.prepare_histogram(self._chosen.layer)
-        if not self._inputs:
-            self._tell("running", "Reading pictures")
-            self._inputs, faults = read_inputs(self._model, sample_photos() if self._images is None else self._images)
-            self._screen.say("; ".join(faults))
-            self._screen.offer(self._inputs)
+        self._show_arrived()
+        self._read()
         if self._runs is None:
             self._tell("running", "Preparing the network")
             known = {row.key: row.nbytes for row in self.rows}
             self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=known)
+
+    def _read(self) -> None:
+        """Read the pictures that were given at first, where that was not done before."""
+        if self._inputs:
+            return
+        self._tell("running", "Reading pictures")
+        self.images = picture_sources(sample_photos() if self.images is None else self.images)
+        self._inputs, faults = read_inputs(self._model, self.images)
+        self._screen.say("; ".join(faults))
+        self._screen.offer(self._inputs)
+
+    def _show_arrived(self) -> None:
+        """Show what `show` has read: added pictures come after those that are there, others take their place."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, []
+        for sources, inputs, faults, added in arrived:
+            if added:
+                with suppress(MlexplorerError, OSError):  # then there are none to add to
+                    self._read()
+            first = len(self._inputs) if added else 0
+            if not first:
+                self._forget_pictures()
+            self.images = [*self.images, *sources] if first else sources
+            self._inputs = [*self._inputs[:first], *inputs]
+            if self._runs is not None:
+                self._runs.inputs = list(self._inputs)
+            self._screen.say("; ".join(faults))
+            self._screen.say_why("")
+            self._screen.offer(self._inputs)
+            self._chosen.image = first
+
+    def _forget_pictures(self) -> None:
+        """Forget the pictures and what was measured on them, but for the sizes, which need no picture."""
+        with self._lock:
+            sizes_only = [
+                replace(row, stage="size", image=0, metric="", quality=None, agreement=None, outputs=())
+                for row in self._rows.values()
+            ]
+            self._rows = {(0, row.key): row for row in sizes_only}
+        self._runs = None
+        self._done.clear()
+        self._sensitivities.clear()
+        self._screen.forget_pictures()
 
     def _run(self, image: int, cancelled: threading.Event) -> str:
         """The outputs without error feedback; returns what was done, in words."""
@@ -194,8 +270,8 @@ class Computation:
         started = time.perf_counter()
         steps = self._runs.steps(image, (self._chosen.scheme, self._chosen.bits), self._done)
         for index, step in enumerate(steps):
-            if index and step.stage == "full" and self._chosen.scheme == FEEDBACK and self._with_feedback:
-                self._run_depth(image, self._chosen.bits, cancelled)
+            if index and step.stage == "full" and self._chosen.scheme in self._feedback_asked:
+                self._run_depth(self._chosen_step(image), cancelled)
             self._repeat()
             self._tell("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
@@ -217,7 +293,7 @@ class Computation:
             self._done.add(step)
 
     def _search(self, image: int, target: float, cancelled: threading.Event) -> None:
-        """Find a mixed plan on one picture and take it."""
+        """Find a mixed plan and take it: of classifiers on all pictures, of others on the chosen one."""
 
         def report(text: str, done: int, total: int) -> None:
             self._tell("running", f"Looking for a mixed plan: {text}", done, total)
@@ -225,18 +301,8 @@ class Computation:
         self._screen.searching("running", "Looking: every layer at every depth …")
         try:
             self._prepare()
-            assert self._runs is not None
-            name, given = self._inputs[image][0], self._runs.coarse(image)
-            in_psnr = any(row.metric == "PSNR" for row in self.rows)
-            found = recommend(
-                self._model,
-                [given],
-                psnr=target if in_psnr else None,
-                snr=None if in_psnr else target,
-                custom_layers=self._calibrated.custom_layers,
-                progress=report,
-                cancelled=cancelled,
-            )
+            check(cancelled)
+            found, name = self._recommended(image, target, report, cancelled)
         except Cancelled:
             self._screen.searching("done", "Cancelled.")
             self._tell("cancelled", _CANCELLED)
@@ -247,6 +313,37 @@ class Computation:
             return
         self._screen.found(found, target, name)
         self._compute(image, cancelled)
+
+    def _recommended(
+        self, image: int, target: float, report: Progress, cancelled: threading.Event
+    ) -> tuple[Recommendation, str]:
+        """What keeps the target, and on what, in words; of a classifier each layer is measured once for all targets."""
+        assert self._runs is not None
+        kind, runs = self._mixed_kind(), self._runs
+        options: dict[str, Any] = {
+            "custom_layers": self._calibrated.custom_layers,
+            "progress": report,
+            "cancelled": cancelled,
+        }
+        if not runs.counts:
+            metric = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr"
+            options[metric] = target
+            found = recommend(self._model, [runs.coarse(image)], scheme=kind, **options)
+            return found, self._inputs[image][0]
+        pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
+        if kind not in self._sensitivities:
+            some = pictures[:: -(-len(pictures) // SENSED)]
+            self._sensitivities[kind] = sweep(self._model, some, schemes=(kind,), layers=True, **options)
+        known = self._sensitivities[kind]
+        found = recommend(self._model, pictures, agreement=target, scheme=kind, sensitivities=known, **options)
+        return found, f"{len(pictures)} pictures"
+
+    def _mixed_kind(self) -> type[Scheme]:
+        """What a mixed plan is made of: of the chosen scheme, or of that of the plan which is chosen."""
+        name = self._chosen.scheme.removesuffix("_feedback")
+        if name == MIXED:
+            name = plan_scheme(self.plan or Plan({}))
+        return SCHEMES[name]
 
     def _run_ahead(self, image: int, cancelled: threading.Event) -> str:
         """What other pictures give, the chosen depth first at any time; returns what was done, in words."""
@@ -269,54 +366,57 @@ class Computation:
                 return f"{count} more of other pictures" if count else ""
 
     def _run_feedback(self, image: int, cancelled: threading.Event) -> str:
-        """All depths with error feedback, at any time the chosen one first; returns what was done, in words."""
+        """All depths with error feedback that were asked for, at any time the chosen one first, then its scheme's.
+
+        Returns what was done, in words.
+        """
         started, count = time.perf_counter(), 0
-        while self._with_feedback:
-            missing = [
-                bits for bits in (self._chosen.bits, *BITS) if self._feedback_step(image, bits) not in self._done
-            ]
+        while True:
+            chosen = self._chosen_step(image)
+            schemes = sorted(self._feedback_asked, key=lambda scheme: scheme != chosen.scheme)
+            steps = [Step(image, "full", scheme, bits) for scheme in schemes for bits in BITS]
+            missing = [step for step in sorted(steps, key=lambda step: step != chosen) if step not in self._done]
             if not missing:
                 break
-            count += self._run_depth(image, missing[0], cancelled)
+            count += self._run_depth(missing[0], cancelled)
         seconds = time.perf_counter() - started
         return f"{count} outputs with feedback computed in {seconds:.0f} s" if count else ""
 
-    def _run_depth(self, image: int, bits: int, cancelled: threading.Event) -> bool:
+    def _run_depth(self, step: Step, cancelled: threading.Event) -> bool:
         """One depth with error feedback; whether its output is new.
 
         Where another depth is chosen meanwhile, that one comes first, unless more than half of this one is done.
         """
-        step = self._feedback_step(image, bits)
         if step in self._done:
             return False
 
         def report(layer: int, layers: int) -> None:
-            chosen = self._feedback_step(image, self._chosen.bits)
-            if self._chosen.scheme == FEEDBACK and step != chosen and chosen not in self._done and layer * 2 < layers:
+            chosen = self._chosen_step(step.image)
+            waits = chosen.scheme in self._feedback_asked and chosen not in self._done
+            if waits and step != chosen and layer * 2 < layers:
                 raise _AnotherIsChosen
             self._repeat()
             self._tell("running", f"{step.label}: layer {layer} of {layers}", layer - 1, layers)
-            self._screen.working(bits, layer, layers)
+            self._screen.working(*step.key, layer, layers)
 
         self._tell("running", f"Computing {step.label}")
         try:
             row = self._row(step, cancelled, report)
-            self._screen.add_calibrated(self._calibrated.model(bits), bits)
+            self._screen.add_calibrated(self._calibrated.model(step.key), *step.key)
         except Cancelled:
             raise
         except _AnotherIsChosen:
             return False
         except (MlexplorerError, OSError) as error:
-            self._with_feedback = False
+            self._feedback_asked.clear()
             self._fail(error)
             return False
         self._add(row)
         self._done.add(step)
         return True
 
-    @staticmethod
-    def _feedback_step(image: int, bits: int) -> Step:
-        return Step(image, "full", FEEDBACK, bits)
+    def _chosen_step(self, image: int) -> Step:
+        return Step(image, "full", self._chosen.scheme, self._chosen.bits)
 
     def _repeat(self) -> None:
         """Send once more what may have come before the page had loaded its modules, while the kernel cannot hear it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mlexplorer.comparison import Rate
 from mlexplorer.errors import MlexplorerError
 from mlexplorer.exploration import Row
 from mlexplorer.model import Model
@@ -19,7 +20,10 @@ _NAMED = 3
 
 
 def row_data(row: Row) -> dict[str, Any]:
-    """A row as JSON: the quality is None where nothing has run; equal outputs are marked `exact`, not infinite."""
+    """A row as JSON: the quality is None where nothing has run; equal outputs are marked `exact`, not infinite.
+
+    `agreement` has the counts and the 95 % interval, None where there is none.
+    """
     quality = row.quality
     exact = quality is not None and math.isinf(quality) and quality > 0
     return {
@@ -32,7 +36,16 @@ def row_data(row: Row) -> dict[str, Any]:
         "metric": row.metric,
         "exact": exact,
         "quality": quality if quality is not None and math.isfinite(quality) else None,
+        "agreement": rate_data(row.agreement),
     }
+
+
+def rate_data(rate: Rate | None) -> dict[str, Any] | None:
+    """A share as JSON, with the interval that a few pictures make necessary."""
+    if rate is None:
+        return None
+    low, high = rate.interval
+    return {"count": rate.count, "total": rate.total, "low": low, "high": high}
 
 
 def model_data(model: Model, source: str | None = None) -> dict[str, str]:
@@ -66,7 +79,7 @@ def options_source(calibration: Any, custom_layers: Mapping[str, Any] | None = N
 
 
 class Controls(View):
-    """Slider for the bits, switch for the scheme, size and quality of what is chosen, progress, a line of Python, Save.
+    """Slider for the bits, switches for scheme and error feedback, what they cost and give, progress, Python, Save.
 
     >>> from mlexplorer.exploration import rows
     >>> controls = Controls(model, rows(model, "photos"))
@@ -98,7 +111,7 @@ class Controls(View):
         self._on_save, self._on_cancel, self._on_resume = on_save, on_cancel, on_resume
         if model is not None:
             names = {**model_data(model, source), "calibration": calibration}
-            self.publish("model", {**names, "saves": on_save is not None})
+            self.publish("model", {**names, "saves": on_save is not None, "calibrates": on_resume is not None})
         for row in rows:
             self.add(row)
 

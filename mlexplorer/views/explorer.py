@@ -11,7 +11,7 @@ import ipywidgets
 import traitlets
 
 from mlexplorer.errors import InputError, MlexplorerError
-from mlexplorer.exploration import FEEDBACK, MIXED, Calibrated, Row, Step, scheme
+from mlexplorer.exploration import CHOICES, MIXED, SCHEMES, WITH_FEEDBACK, Calibrated, Row, Step, scheme
 from mlexplorer.formats import save
 from mlexplorer.formats.atomic import write_file
 from mlexplorer.model import Model
@@ -23,7 +23,8 @@ from mlexplorer.views.choosing import Choosing, plan_of_bits
 from mlexplorer.views.computation import Computation, Images
 from mlexplorer.views.controls import Controls, model_data, options_source
 from mlexplorer.views.curve import Curve
-from mlexplorer.views.defaults import heaviest_layer, sample_source
+from mlexplorer.views.defaults import heaviest_layer, model_source
+from mlexplorer.views.fields import said_of_pictures, takes_pictures
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.preview import Preview
@@ -41,18 +42,18 @@ class _TopControls(Controls):
 class Explorer(ipywidgets.Box):  # type: ignore[misc]
     """One screen to choose a bit depth on: what the model makes, how large it is, and where its weights go.
 
-    Traits: `bits` (1..8), `scheme` ("linear", "lookup_table", "feedback" or "mixed"), `layer` (the id of a graph node,
-    "" for none), `image` (the index of the picture) and `teach` (whether captions say why one sees what one sees). They
-    follow the browser, and the browser follows them. The views are `controls`, `graph`, `preview`, `curve`, `histogram`
-    and `choosing`; each can be shown elsewhere as well.
+    Traits: `bits` (1..8), `scheme` ("linear", "linear_feedback", "lookup_table", "lookup_table_feedback" or "mixed"),
+    `layer` (the id of a graph node, "" for none), `image` (the index of the picture) and `teach` (whether captions say
+    why one sees what one sees). They follow the browser, and the browser follows them. The views are `controls`,
+    `graph`, `preview`, `curve`, `histogram` and `choosing`; each can be shown elsewhere as well.
 
-    The computation runs in one background thread. Look-up tables with error feedback are computed once that scheme is
-    chosen: the chosen depth first, then the others, each with a run of the network for every layer. What goes wrong
-    there is shown on the screen and kept in `error`. A cell that runs again closes the explorers of its run before.
+    The computation runs in one background thread. A scheme with error feedback is computed once it is chosen: the
+    chosen depth first, then the others, each with a run of the network for every layer. What goes wrong there is shown
+    on the screen and kept in `error`. A cell that runs again closes the explorers of its run before.
     """
 
     bits = traitlets.Int(4, min=1, max=8)
-    scheme = traitlets.Enum(("linear", "lookup_table", FEEDBACK, MIXED), "lookup_table")
+    scheme = traitlets.Enum(CHOICES, "lookup_table")
     layer = traitlets.Unicode("")
     image = traitlets.Int(0, min=0)
     teach = traitlets.Bool(False)
@@ -82,7 +83,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         }
         self.controls = _TopControls(
             model,
-            source=source or sample_source(model),
+            source=source or model_source(model),
             calibration=options_source(calibration, custom_layers),
             on_save=self._save,
             on_download=self._file,
@@ -91,7 +92,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             **chosen,
         )
         self.graph = GraphView(model, custom_layers=custom_layers, layer=chosen["layer"])
-        self.preview = Preview(**chosen)
+        self.preview = Preview(on_pictures=self.open_pictures if takes_pictures(model) else None, **chosen)
         self.curve = Curve(on_plan=self._take, **chosen)
         self.histogram = Histogram(model, **chosen)
         self.choosing = Choosing(model, on_find=self.find, on_plan=self._take, **chosen)
@@ -111,7 +112,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             traitlets.link((self, trait), (self.controls, trait))
         self._computation = computation = Computation(model, images, self._calibrated, self, screen)
         self.observe(lambda _: computation.resume(), "image")
-        self.observe(lambda _: computation.ask_for_feedback() if self.scheme == FEEDBACK else None, "scheme")
+        self.observe(lambda _: computation.ask_for_feedback() if self.scheme in WITH_FEEDBACK else None, "scheme")
         replace(self)
         computation.resume()
 
@@ -124,6 +125,24 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     def results(self) -> list[Row]:
         """The rows that have come in so far, one for each picture, scheme and bits; full ones replace coarse ones."""
         return self._computing.rows
+
+    @property
+    def images(self) -> Any:
+        """What the model is run on, as it was given, folders taken apart once they were read; None for the samples."""
+        return self._computing.images
+
+    def show_images(self, images: Images | None = None, *, add: bool = False) -> None:
+        """Run the model on other pictures, None for the samples, or, with `add`, on more of them.
+
+        `images` is what `explore` takes. Results on pictures that are gone are forgotten; bits, scheme, layer, plan and
+        sizes stay. Raises InputError where nothing can be read, and then all stays as it was.
+        """
+        self._computing.show(images, add=add)
+
+    def open_pictures(self, path: Path | None, add: bool = False) -> str:
+        """`show_images` for a field on the page: returns what to say of it, files that cannot be read included."""
+        inputs, faults = self._computing.show(path, add=add)
+        return said_of_pictures(self.model, [given for _, given in inputs], faults, add)
 
     @property
     def plan(self) -> Plan:
@@ -146,10 +165,12 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         return target
 
     def find(self, target: float) -> None:
-        """Look for the smallest mixed plan that keeps `target` dB on the chosen picture, and take it; see `recommend`.
+        """Look for the smallest mixed plan that keeps a target, and take it; see `recommend`.
 
-        It is looked for in the background, on a quarter of the picture's pixels where the model accepts that, each
-        layer at each bit depth first; `cancel` ends it.
+        `target` is in dB, on the chosen picture, of which a quarter of the pixels is used where the model accepts that;
+        of a classifier that was given several pictures it is the share of them that keeps its label, 0..1. The plan is
+        of linear quantization where that is chosen, else of tables. It is looked for in the background, each layer at
+        each bit depth first; `cancel` ends it.
         """
         self._computing.find(target)
 
@@ -171,7 +192,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.wait()
         target = Path(path).expanduser().absolute()
         rows = self.results
-        depths = {row.key for row in rows if row.scheme in ("linear", "lookup_table")}
+        depths = {row.key for row in rows if row.scheme in SCHEMES}
         done: dict[int, set[Any]] = {}
         for row in rows:
             if row.stage == "full":
@@ -184,7 +205,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             about=names["about"],
             traits={name: getattr(self, name) for name in LINKED},
             images=images,
-            without=[] if any(row.scheme == FEEDBACK for row in rows) else [FEEDBACK],
+            without=sorted(WITH_FEEDBACK.keys() - {row.scheme for row in rows}),
         )
         try:
             write_file(target, [page.encode()])
@@ -241,17 +262,18 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             return target.read_bytes()
 
     def _require_made(self, scheme_name: str, bits: int) -> None:
-        if scheme_name == FEEDBACK and bits not in self._calibrated:
-            raise InputError(f"{bits} bit LUT + feedback is not computed yet; choose it, or press Resume")
+        if scheme_name in WITH_FEEDBACK and (scheme_name, bits) not in self._calibrated:
+            label = Step(0, "full", scheme_name, bits).label
+            raise InputError(f"{label} is not computed yet; choose it, or press Resume")
 
     def _quantized(self, scheme_name: str, bits: int) -> Model:
         if scheme_name == MIXED:
             return self.plan.apply(self.model)
-        if scheme_name != FEEDBACK:
+        if scheme_name not in WITH_FEEDBACK:
             return quantize(self.model, scheme(scheme_name, bits))
-        label = Step(0, "full", FEEDBACK, bits).label
+        label = Step(0, "full", scheme_name, bits).label
         with reporting(True) as report:
-            return self._calibrated.model(bits, lambda layer, layers: report(label, layer - 1, layers))
+            return self._calibrated.model((scheme_name, bits), lambda layer, layers: report(label, layer - 1, layers))
 
     def _target(self, path: str | Path) -> Path:
         if not str(path).strip():

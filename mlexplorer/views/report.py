@@ -14,9 +14,9 @@ from mlexplorer.views.view import View, static
 
 LINKED = ("bits", "scheme", "layer", "image", "teach")
 _EXPORT = re.compile(r"^export default ", re.MULTILINE)
-_LEFT_OUT = ("progress", "working")
-"""Messages about a computation that is not there."""
-_ABILITIES = ("saves", "finds", "edits")
+_LEFT_OUT = ("progress", "working", "offer", "said", "forget_pictures")
+"""Messages about a computation that is not there, and about files of whoever made the report."""
+_ABILITIES = ("saves", "calibrates", "finds", "edits")
 """What a view offers only where a kernel answers."""
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; "

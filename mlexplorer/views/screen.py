@@ -11,10 +11,9 @@ from PIL import Image
 
 from mlexplorer.exploration import Row
 from mlexplorer.model import Model
-from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.recommendation import Recommendation
-from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data
+from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data, plan_scheme
 from mlexplorer.views.controls import Controls
 from mlexplorer.views.curve import Curve
 from mlexplorer.views.graph import GraphView
@@ -95,9 +94,14 @@ class Screen:
         """Show what the model can be run on."""
         self.preview.offer(inputs)
 
-    def working(self, bits: int, layer: int, layers: int) -> None:
-        """Show which layer of a depth is being calibrated; 0 bits for none."""
-        self.preview.working(bits, layer, layers)
+    def forget_pictures(self) -> None:
+        """Forget what was measured on the pictures so far, as others take their place."""
+        for view in (self.controls, self.preview, self.curve, self.choosing):
+            view.forget_pictures()
+
+    def working(self, scheme: str, bits: int, layer: int, layers: int) -> None:
+        """Show which layer of a depth with error feedback is being calibrated; 0 bits for none."""
+        self.preview.working(scheme, bits, layer, layers)
 
     def prepare_histogram(self, layer: str) -> None:
         """Have a layer's histograms ready; of none for ""."""
@@ -108,9 +112,9 @@ class Screen:
         """Show the shapes of the values inside the model, from one run."""
         self.graph.measure_shapes(inputs)
 
-    def add_calibrated(self, model: Model, bits: int) -> None:
-        """Show the tables of a copy that was calibrated."""
-        self.histogram.add_calibrated(model, bits)
+    def add_calibrated(self, model: Model, scheme: str, bits: int) -> None:
+        """Show the levels of a copy that was calibrated."""
+        self.histogram.add_calibrated(model, scheme, bits)
 
     def searching(self, state: str, text: str) -> None:
         """Say how far the search for a mixed plan is; see `Choosing.searching`."""
@@ -119,21 +123,25 @@ class Screen:
     def found(self, found: Recommendation, target: float, name: str) -> None:
         """Show what was found for a target on the input of this name: each layer's loss, the frontier, the plan."""
         alone = {row.layer: row.quality for row in found.sweep.layers if row.bits == _SENSITIVITY_BITS}
-        title = f"quality with this layer alone at {_SENSITIVITY_BITS} bits"
+        of = " of the classes' scores" if found.goal[0] == "agreement" else ""
+        title = f"quality{of} with this layer alone at {_SENSITIVITY_BITS} bits"
         self.graph.show_values("sensitivity", alone, title=title, unit="dB", low_is_worse=True)
         choices = frontier_data(self._model, found)
         self.curve.show_frontier(choices)
         self.choosing.show_frontier(choices)
+        kept = f"{100 * target:g} % of the labels" if found.goal[0] == "agreement" else f"{target:g} dB"
         if found.mixed is None or not found.mixed.plan.schemes:
-            self.searching("failed", f"Only the original keeps {target:g} dB on {name}.")
+            self.searching("failed", f"Only the original keeps {kept} on {name}.")
         else:
-            self.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {target:g} dB on {name}.")
+            rate = found.mixed.measurement.agreement if found.goal[0] == "agreement" else None
+            counted = f": {rate.count} of {rate.total}" if rate is not None else ""
+            self.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {kept} on {name}{counted}.")
             self._on_found(found.mixed.plan)
 
     def show_plan(self, plan: Plan, nbytes: int) -> None:
         """Show the bits of each layer in a mixed plan, the size of its file, and its Python."""
         assigned = plan.assignments(self._model)
-        name = "linear" if any(isinstance(scheme, Linear) for _, _, scheme in assigned) else "lookup_table"
+        name = plan_scheme(plan)
         self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name)
         self.choosing.show_plan(bits_of_plan(self._model, plan), name, nbytes)
         self.graph.show_plan(plan)

@@ -30,10 +30,10 @@ def explore(
 
     `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
     sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
-    `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what look-up tables with error
-    feedback are calibrated on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`,
-    `scheme` ("linear", "lookup_table" or "feedback") and `layer` are what is chosen at first, `source` is the
-    expression that loads the model in the line of Python to copy.
+    `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what error feedback is calibrated
+    on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`, `scheme` ("linear" or
+    "lookup_table", with error feedback "linear_feedback" or "lookup_table_feedback") and `layer` are what is chosen at
+    first, `source` is the expression that loads the model in the line of Python to copy.
 
     Returns an `Explorer`; without a model a widget whose `explorer` is the one that is open.
     """

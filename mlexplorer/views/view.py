@@ -10,6 +10,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mlexplorer.exploration import CHOICES
+
 
 def static(*names: str) -> str:
     """The text of files in `static/`, one after the other: what the views share comes before what is their own."""
@@ -17,15 +19,18 @@ def static(*names: str) -> str:
     return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
+_OF_PICTURES = ("row", "frontier", "search", "forget_pictures")
+"""The types of messages that tell what was measured on pictures."""
 _WIDGET_TRAITS = frozenset(anywidget.AnyWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
 
 
 class View(anywidget.AnyWidget):
     """A view of a model at a chosen bit depth.
 
-    Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "lookup_table",
-    "feedback" or "mixed"), `layer` (the id of a graph node, "" for none), `image` (the index of the picture), `teach`
-    (whether a caption says why one sees what one sees).
+    Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "linear_feedback",
+    "lookup_table", "lookup_table_feedback" or "mixed"; those with feedback are rounded with error feedback), `layer`
+    (the id of a graph node, "" for none), `image` (the index of the picture), `teach` (whether a caption says why one
+    sees what one sees).
 
     Everything else reaches the page as custom messages with buffers, each kept under its key. The page says "ready"
     when it shows the view for the first time, and again after it was reloaded, with the serial numbers of what it
@@ -34,7 +39,7 @@ class View(anywidget.AnyWidget):
     """
 
     bits = traitlets.Int(4, min=1, max=8).tag(sync=True)
-    scheme = traitlets.Enum(("linear", "lookup_table", "feedback", "mixed"), "lookup_table").tag(sync=True)
+    scheme = traitlets.Enum(CHOICES, "lookup_table").tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     image = traitlets.Int(0, min=0).tag(sync=True)
     teach = traitlets.Bool(False).tag(sync=True)
@@ -59,6 +64,14 @@ class View(anywidget.AnyWidget):
         with self._lock:
             if not self._page_is_ready:
                 self._send_all()
+
+    def forget_pictures(self) -> None:
+        """Forget what was measured on pictures, whose place others take; sizes and plans stay."""
+        with self._lock:
+            for key, (content, _) in list(self._messages.items()):
+                if content["type"] in _OF_PICTURES and content.get("stage") != "size":
+                    del self._messages[key]
+            self.publish("forget_pictures", {"type": "forget_pictures"})
 
     def handle(self, content: Mapping[str, Any]) -> None:
         """Answer a message of the page; views that ask for something override this."""

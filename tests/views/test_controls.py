@@ -127,7 +127,7 @@ def test_a_download_is_the_file_that_saving_writes(tmp_path: Path) -> None:
     assert content["name"] == "mine.mlmodel"
     mle.save(mle.quantize(explorer.model, mle.Linear(3)), tmp_path / "wanted.mlmodel")
     assert data == (tmp_path / "wanted.mlmodel").read_bytes()
-    (said,) = page.say(type="download", name="mine.mlmodel", scheme="feedback", bits=3)
+    (said,) = page.say(type="download", name="mine.mlmodel", scheme="linear_feedback", bits=3)
     assert said["failed"]
     assert "not computed yet" in said["text"]
     explorer.close()

@@ -148,9 +148,12 @@ def test_cancel_keeps_what_is_there_and_resume_goes_on(explorers: Any, slow_rows
     assert {row.stage for row in explorer.results} == {"full"}
 
 
-def feedback_depths(explorer: mle.Explorer, image: int = 0) -> list[int]:
+TABLES = "lookup_table_feedback"
+
+
+def feedback_depths(explorer: mle.Explorer, image: int = 0, scheme: str = TABLES) -> list[int]:
     """The depths with error feedback in the order in which they came."""
-    return [row.bits for row in explorer.results if row.scheme == "feedback" and row.image == image]
+    return [row.bits for row in explorer.results if row.scheme == scheme and row.image == image]
 
 
 @pytest.fixture
@@ -164,20 +167,20 @@ def test_feedback_is_computed_once_it_is_chosen_and_serves_every_picture(explore
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == []
     explorer.bits = 2
-    explorer.scheme = "feedback"
+    explorer.scheme = TABLES
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == [2, 4, 3, 1]
     assert progress(explorer)["state"] == "done"
     rows = {row.key: row for row in explorer.results}
-    assert rows["feedback", 2].quality > rows["lookup_table", 2].quality + 2
-    assert rows["feedback", 2].nbytes == rows["lookup_table", 2].nbytes
+    assert rows[TABLES, 2].quality > rows["lookup_table", 2].quality + 2
+    assert rows[TABLES, 2].nbytes == rows["lookup_table", 2].nbytes
     (working,) = [c for c in Page(explorer.preview).say(type="ready") if c["type"] == "working"]
     assert working["bits"] == 0, "nothing is under way any more"
     levels = [c for c in Page(explorer.histogram).say(type="ready") if c["type"] == "calibrated"]
     assert sorted(content["bits"] for content in levels) == [1, 2, 3, 4]
 
     page = Page(explorer.controls)
-    (answer,) = page.say(type="save", name=str(tmp_path / "small.mlmodel"), scheme="feedback", bits=2)
+    (answer,) = page.say(type="save", name=str(tmp_path / "small.mlmodel"), scheme=TABLES, bits=2)
     assert answer["text"].startswith("Saved")
     expected = mle.quantize(explorer.model, mle.LookupTable(bits=2), calibration="noise", progress=False)
     assert mle.load(tmp_path / "small.mlmodel").spec == explorer.quantized().spec == expected.spec
@@ -196,14 +199,14 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Any]]:
     plan: list[tuple[int, Any]] = []
     calibrate, count = Calibrated._calibrate, iter(range(1000))
 
-    def watched(self: Calibrated, bits: int, progress: Any, cancelled: Any) -> Any:
+    def watched(self: Calibrated, key: Any, progress: Any, cancelled: Any) -> Any:
         def report(layer: int, layers: int) -> None:
             number = next(count)
             for action in [action for at, action in plan if at == number]:
                 action()
             progress(layer, layers)
 
-        return calibrate(self, bits, report, cancelled)
+        return calibrate(self, key, report, cancelled)
 
     monkeypatch.setattr(Calibrated, "_calibrate", watched)
     return plan
@@ -216,7 +219,7 @@ def test_another_depth_comes_first_where_less_than_half_of_one_is_done(
     explorer = explorers(deep_painter(), photo(), bits=6)
     # 6 bits are left for 3 bits in layer 1 of 3, and 3 bits are not left for 1 bit in layer 3
     layers += [(0, lambda: setattr(explorer, "bits", 3)), (3, lambda: setattr(explorer, "bits", 1))]
-    explorer.scheme = "feedback"
+    explorer.scheme = TABLES
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == [3, 1, 4, 2]
 
@@ -226,11 +229,11 @@ def test_feedback_is_cancelled_within_a_layer_and_goes_on(explorers: Any, layers
     explorer = explorers(deep_painter(), photo(), bits=4)
     assert explorer.wait(SECONDS)
     layers.append((4, lambda: Page(explorer.controls).say(type="cancel")))
-    explorer.scheme = "feedback"
+    explorer.scheme = TABLES
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == [4]
     assert progress(explorer)["state"] == "cancelled"
-    (answer,) = Page(explorer.controls).say(type="save", name="a.mlmodel", scheme="feedback", bits=5)
+    (answer,) = Page(explorer.controls).say(type="save", name="a.mlmodel", scheme=TABLES, bits=5)
     assert answer == {
         "type": "saved",
         "text": "5 bit LUT + feedback is not computed yet; choose it, or press Resume",
@@ -238,13 +241,13 @@ def test_feedback_is_cancelled_within_a_layer_and_goes_on(explorers: Any, layers
     }
     explorer.scheme = "linear"
     assert not explorer._computing.background.busy
-    explorer.scheme = "feedback"
+    explorer.scheme = TABLES
     assert explorer.wait(SECONDS)
     assert feedback_depths(explorer) == [4, 3, 2, 1]
 
 
 def test_what_cannot_be_calibrated_leaves_the_other_outputs(explorers: Any, tmp_path: Path) -> None:
-    explorer = explorers(painter(), photo(), scheme="feedback", calibration=tmp_path)
+    explorer = explorers(painter(), photo(), scheme=TABLES, calibration=tmp_path)
     assert explorer.wait(SECONDS)
     assert "no pictures in this folder" in progress(explorer)["text"]
     assert progress(explorer)["state"] == "failed"

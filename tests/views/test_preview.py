@@ -109,24 +109,6 @@ def test_of_a_dictionary_the_largest_entries_are_sent() -> None:
     assert [value for _, value in output["entries"]] == sorted(entries.values(), reverse=True)[:ENTRIES]
 
 
-def test_agreement_counts_pictures_that_keep_their_label_with_wilsons_interval() -> None:
-    preview = Preview()
-    page = Page(preview)
-    for image, after in enumerate(["tea", "tea", "rum"]):
-        preview.add(row((guess("tea"),), scheme="original", bits=32, image=image))
-        preview.add(row((guess(after),), image=image))
-    found = [c["agreement"] for c, _ in page.received if c["scheme"] == "linear"]
-    assert [(a["count"], a["total"]) for a in found] == [(1, 1), (2, 2), (2, 3)]
-    z, share, total = 1.959963984540054, 2 / 3, 3
-    middle, spread = share + z * z / (2 * total), z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
-    bounds = [(middle + sign * spread) / (1 + z * z / total) for sign in (-1, 1)]
-    assert [found[-1]["low"], found[-1]["high"]] == pytest.approx(bounds)
-    preview.add(row((guess("tea"),), image=2))
-    assert page.received[-1][0]["agreement"]["count"] == 3, "a picture counts once"
-    preview.add(row((guess("gin"),), image=9))
-    assert "agreement" not in page.received[-1][0], "there is no original to agree with"
-
-
 def test_another_mixed_plan_takes_the_place_of_the_one_before() -> None:
     preview = Preview()
     page = Page(preview)
@@ -137,7 +119,6 @@ def test_another_mixed_plan_takes_the_place_of_the_one_before() -> None:
     preview.add(Row(MIXED, 5, 12))
     assert page.received[-1][0] == {"type": "forget", "scheme": MIXED}
     preview.add(row((guess("tea"),), scheme=MIXED, bits=5))
-    assert page.received[-1][0]["agreement"]["count"] == page.received[-1][0]["agreement"]["total"] == 1
     late = [c.get("bits") for c in page.say(type="ready") if c.get("scheme") == MIXED and c["type"] == "row"]
     assert late == [5]
 
@@ -178,12 +159,15 @@ def test_any_array_has_a_thumbnail() -> None:
 def test_what_is_under_way_is_said_and_taken_back() -> None:
     preview = Preview()
     page = Page(preview)
-    preview.working(0, 0, 0)
+    preview.working("", 0, 0, 0)
     assert page.received == [], "there is nothing to take back"
-    preview.working(2, 3, 7)
-    preview.working(0, 0, 0)
-    contents = [content for content, _ in page.received]
-    assert contents == [{"type": "working", "bits": b, "layer": n, "layers": m} for b, n, m in ((2, 3, 7), (0, 0, 0))]
+    said = [("linear_feedback", 2, 3, 7), ("", 0, 0, 0)]
+    for arguments in said:
+        preview.working(*arguments)
+    names = ("scheme", "bits", "layer", "layers")
+    assert [content for content, _ in page.received] == [
+        {"type": "working", **dict(zip(names, arguments, strict=True))} for arguments in said
+    ]
 
 
 def test_a_report_gets_smaller_pictures_and_the_differences_as_they_were() -> None:

@@ -9,44 +9,58 @@ const WAIT = 150;
 // All models whose quality on the chosen picture is known, the mixed one and those of the frontier included.
 function candidates(data, image) {
   const { results } = data;
-  const uniform = SCHEMES.flatMap((scheme) => BITS.map((bits) => ({ scheme, bits, label: depthName(scheme, bits) })));
-  const measured = [...uniform, { scheme: MIXED, bits: 0, label: SCHEME_NAMES[MIXED] }]
-    .map((one) => ({ ...one, nbytes: results.size(one.scheme, one.bits), quality: results.quality(image, one.scheme, one.bits)?.value }));
+  const uniform = SCHEMES.flatMap((scheme) => BITS.map((bits) => ({ scheme, bits })));
+  const measured = [...uniform, { scheme: MIXED, bits: 0 }]
+    .map((one) => ({ ...one, nbytes: results.size(one.scheme, one.bits), ...results.quality(image, one.scheme, one.bits) }));
   const mixed = (data.edits ? data.frontier : [])
     .filter(({ label }) => label === "mixed")
-    .map((choice) => ({ scheme: MIXED, label: "mixed plan", nbytes: choice.nbytes, quality: choice.quality, plan: choice.bits }));
-  return [...measured, ...mixed].filter(({ nbytes, quality }) => nbytes && quality !== undefined && quality !== null && !Number.isNaN(quality));
+    .map((choice) => ({ scheme: MIXED, nbytes: choice.nbytes, ...results.judged(choice), plan: { bits: choice.bits, scheme: choice.scheme } }));
+  return [...measured, ...mixed].filter(({ nbytes, value }) => nbytes && value !== undefined && value !== null && !Number.isNaN(value));
 }
 
-function smallest(data, image, target) {
-  return candidates(data, image)
-    .filter(({ quality }) => quality >= target)
-    .reduce((best, one) => (!best || one.nbytes < best.nbytes ? one : best), null);
+const smaller = (one, other) => (!one || other?.nbytes < one.nbytes ? other : one);
+
+// The smallest file of each scheme that reaches the target. Shares of fewer pictures than the original's may still fall.
+function smallestOfEach(known, counts, target) {
+  const found = {};
+  for (const one of known) {
+    if (one.value >= target && !(counts && one.stage === "coarse")) found[one.scheme] = smaller(found[one.scheme], one);
+  }
+  return found;
+}
+
+// A scheme, its smallest file that reaches the target, and a button to take it.
+function answerRow(scheme, take) {
+  const [name, size, quality, mark] = ["strong", "span", "span", "small"].map((tag) => html(tag));
+  const button = html("button", { type: "button", class: "take", onclick: () => take(scheme) });
+  const element = html("li", { class: scheme, hidden: true }, name, size, quality, mark, button);
+  return { element, name, size, quality, mark, button };
 }
 
 function mount({ model, root, data, choose }) {
   const id = uniqueId("target");
-  const range = html("input", { id, type: "range", min: 10, max: 60, step: 0.5, value: 35, oninput: () => { data.target = range.valueAsNumber; data.aimed = true; paintTarget(); } });
+  const range = html("input", { id, type: "range", step: 0.5, oninput: () => { data.target = range.valueAsNumber; data.aimed = true; paintTarget(); } });
   const aim = html("output", { for: id });
-  const found = html("p", { class: "found", role: "status" });
-  const take = html("button", { type: "button", class: "take", onclick: () => takeSmallest() }, "Take it");
-  const find = html("button", { type: "button", onclick: () => model.send({ type: "find", target: data.target }) }, "Find a mixed plan");
+  const rows = Object.fromEntries([...SCHEMES, MIXED].map((scheme) => [scheme, answerRow(scheme, take)]));
+  const answers = html("ul", { class: "answers", "aria-label": "The smallest file of each scheme that is good enough" }, Object.values(rows).map(({ element }) => element));
+  const remark = html("p", { class: "note", role: "status", hidden: true });
+  const find = html("button", { type: "button", onclick: () => model.send({ type: "find", target: data.results.counts ? data.target / 100 : data.target }) }, "Find a mixed plan");
   const undo = html("button", { type: "button", title: "Undo", "aria-label": "Undo", onclick: () => travel(-1) }, "↶");
   const redo = html("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => travel(1) }, "↷");
   const state = html("span", { class: "state", role: "status" });
   const columns = html("div", { class: "columns", role: "group", "aria-label": "Bits of each layer" });
   const about = html("p", { class: "note" });
-  const target = html("div", { class: "target" }, html("label", { for: id, class: "caption" }, "Good enough is"), html("div", { class: "aim" }, range, aim), html("div", { class: "answer" }, found, take));
+  const target = html("div", { class: "target" }, html("label", { for: id, class: "caption" }, "Good enough is"), html("div", { class: "aim" }, range, aim), answers, remark);
   const plan = html("div", { class: "plan" }, html("div", { class: "bar" }, html("span", { class: "caption" }, "Bits per layer"), find, undo, redo, state), columns, about);
   root.append(html("h3", {}, "Choose", html("small", {}, "the smallest file that is good enough")), html("div", { class: "both" }, target, plan));
   const bars = new Map();
-  let answer = null;
+  let found = {};
   let waiting = null;
 
   const current = () => {
     if (model.get("scheme") === MIXED && data.plan) return data.plan;
     const bits = Object.fromEntries(data.layers.map((layer) => [layer.id, model.get("bits")]));
-    return { bits, scheme: model.get("scheme") === "linear" ? "linear" : "lookup_table" };
+    return { bits, scheme: plainOf(model.get("scheme")) === "linear" ? "linear" : "lookup_table" };
   };
 
   function send(next) {
@@ -84,11 +98,12 @@ function mount({ model, root, data, choose }) {
     send({ ...now, bits: { ...now.bits, [layer]: bits } });
   }
 
-  function takeSmallest() {
+  function take(scheme) {
+    const answer = found[scheme];
     if (!answer) return;
     remember(snapshot());
-    if (answer.plan) send({ bits: answer.plan, scheme: "lookup_table" });
-    else choose({ scheme: answer.scheme, ...(answer.scheme === MIXED ? {} : { bits: answer.bits }) });
+    if (answer.plan) send(answer.plan);
+    else choose({ scheme, ...(scheme === MIXED ? {} : { bits: answer.bits }) });
   }
 
   function column(layer) {
@@ -162,27 +177,60 @@ function mount({ model, root, data, choose }) {
   }
 
   function paintTarget() {
-    const image = model.get("image");
-    const known = candidates(data, image).map(({ quality }) => quality).filter(Number.isFinite);
-    target.hidden = !known.length;
-    if (!known.length) return;
-    range.max = Math.floor(2 * Math.max(...known)) / 2;
-    range.min = Math.min(Math.floor(Math.min(...known)), Number(range.max));
-    if (!data.aimed) data.target = Math.min(35, Number(range.max));
+    const { results } = data;
+    const known = candidates(data, model.get("image"));
+    const values = known.map(({ value }) => value).filter(Number.isFinite);
+    target.hidden = !values.length;
+    if (!values.length) return;
+    aimAt(values);
+    const words = `${results.metric} ${results.number(data.target)}`;
+    aim.textContent = words;
+    found = smallestOfEach(known, results.counts, data.target);
+    const best = Object.values(found).reduce(smaller, null);
+    for (const scheme of Object.keys(rows)) paintAnswer(scheme, known.some((one) => one.scheme === scheme), best);
+    range.setAttribute("aria-valuetext", `at least ${words}: ${best ? `${nameOf(best)}, ${megabytes(best.nbytes)} megabytes` : "nothing reaches it"}`);
+    remark.textContent = remarkOn(known);
+    remark.hidden = !remark.textContent;
+  }
+
+  // The slider's ends, and where it stands as long as nobody has moved it.
+  function aimAt(values) {
+    const { counts } = data.results;
+    range.step = counts ? 1 : 0.5;
+    range.max = counts ? 100 : Math.floor(2 * Math.max(...values)) / 2;
+    range.min = Math.min(Math.floor(Math.min(...values)), Number(range.max));
+    if (!data.aimed) data.target = Math.min(counts ? 95 : 35, Number(range.max));
     range.value = data.target;
     data.target = range.valueAsNumber;
     range.style.setProperty("--mlx-filled", `${((data.target - range.min) / (range.max - range.min || 1)) * 100}%`);
-    const words = `${data.results.metric} ${decibels(data.target)}`;
-    aim.textContent = words;
-    range.setAttribute("aria-valuetext", `at least ${words}`);
-    answer = smallest(data, image, data.target);
-    found.replaceChildren(...(answer
-      ? [html("strong", {}, answer.label), ` ${megabytes(answer.nbytes)} MB, ${decibels(answer.quality)}`]
-      : ["Nothing that was computed reaches it."]));
-    const taken = answer && !answer.plan && keyOf(answer.scheme, answer.bits) === keyOf(model.get("scheme"), model.get("bits"));
-    take.hidden = !answer;
-    take.disabled = Boolean(taken);
-    take.textContent = taken ? "Taken" : "Take it";
+  }
+
+  const nameOf = ({ scheme, bits }) => (scheme === MIXED ? SCHEME_NAMES[MIXED] : depthName(scheme, bits));
+
+  function paintAnswer(scheme, isKnown, best) {
+    const { element, name, size, quality, mark, button } = rows[scheme];
+    const answer = found[scheme];
+    element.hidden = !isKnown;
+    element.classList.toggle("best", Boolean(answer) && answer === best);
+    name.textContent = answer ? nameOf(answer) : SCHEME_NAMES[scheme];
+    size.textContent = answer ? `${megabytes(answer.nbytes)} MB` : "does not reach it";
+    quality.textContent = answer ? data.results.words(answer) : "";
+    mark.textContent = answer && answer === best ? "smallest" : "";
+    button.hidden = !answer;
+    if (!answer) return;
+    const taken = !answer.plan && keyOf(scheme, answer.bits) === keyOf(model.get("scheme"), model.get("bits"));
+    button.setAttribute("aria-disabled", String(taken));
+    button.textContent = taken ? "Taken" : "Take";
+    button.setAttribute("aria-label", `${button.textContent} ${nameOf(answer)}`);
+  }
+
+  // How far these numbers are to be trusted.
+  function remarkOn(known) {
+    const { results } = data;
+    if (!results.counts) return data.classifies ? "One picture says little about a classifier: with several, good enough is the share of them that keeps its label." : "";
+    const counting = known.filter(({ stage }) => stage === "coarse");
+    if (counting.length) return `Still counting: ${counting.length} depths have not seen all ${results.pictures} pictures.`;
+    return `Of ${results.pictures} pictures; in brackets where the share of all such pictures lies, with 95 % confidence.`;
   }
 
   function paintSearch() {
@@ -205,10 +253,10 @@ function mount({ model, root, data, choose }) {
 
 export default defineView("choosing", {
   teach: () => "Not every layer matters as much: errors of the first layers pass through all that follow, those of a last layer are seen at once, and small layers cost hardly any bytes. Giving each its own bits keeps the quality with a smaller file.",
-  initial: () => ({ results: new Results(), layers: [], finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
+  initial: () => ({ results: new Results(), layers: [], classifies: false, finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
-    else if (content.type === "layers") Object.assign(data, { layers: content.layers, finds: content.finds, edits: content.edits });
+    else if (content.type === "layers") Object.assign(data, content);
     else if (content.type === "plan") data.plan = { bits: content.bits, scheme: content.scheme };
     else if (content.type === "frontier") data.frontier = content.choices;
     else if (content.type === "search") data.search = content;

@@ -1,7 +1,8 @@
 // Bits, scheme, what they cost and give, progress, a line of Python, Save.
 
-const CLASSES = { linear: "Linear", lookup_table: "LookupTable", [FEEDBACK]: "LookupTable" };
-const SHORT = { linear: "linear", lookup_table: "lut", [FEEDBACK]: "lut-feedback", [MIXED]: "mixed" };
+const CLASSES = { linear: "Linear", lookup_table: "LookupTable" };
+const SHORT = { linear: "linear", lookup_table: "lut", [MIXED]: "mixed" };
+const shortName = (scheme) => SHORT[plainOf(scheme)] + (hasFeedback(scheme) ? "-feedback" : "");
 const UNIFORM = { [MIXED]: "lookup_table" };
 
 function bitsSlider(id, choose) {
@@ -21,27 +22,42 @@ function bitsSlider(id, choose) {
   return { element, range, ticks };
 }
 
+// The scheme, and for linear and tables whether they are rounded with error feedback: together the trait `scheme`.
 function schemeSwitch(choose) {
   const name = uniqueId("scheme");
   const radios = {};
-  const labels = { linear: "Linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", [MIXED]: "Mixed" };
+  const labels = { linear: "Linear", lookup_table: "LUT", [MIXED]: "Mixed" };
   const titles = {
     linear: "Evenly spaced levels, one scale and offset per output channel",
     lookup_table: "A look-up table per weight, its levels found by k-means",
-    [FEEDBACK]: "A look-up table with which each layer makes up for what the layers before it lost: better outputs at the same size",
     [MIXED]: "Bits of its own for each layer, as they stand under Choose",
   };
-  const options = [...SCHEMES, MIXED].map((scheme) => {
-    radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme }) });
+  const joined = (scheme, feedback) => (feedback && scheme !== MIXED ? withFeedback(scheme) : plainOf(scheme));
+  const options = [...PLAIN_SCHEMES, MIXED].map((scheme) => {
+    radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme: joined(scheme, feedback.checked) }) });
     return html("label", { class: scheme, title: titles[scheme] }, radios[scheme], html("span", {}, labels[scheme]));
   });
+  const feedback = html("input", { type: "checkbox", onchange: () => choose({ scheme: joined(chosen, feedback.checked) }) });
+  const feedbackLabel = html("label", { class: "feedback" }, feedback, "Error feedback");
+  let chosen = "";
   const element = html(
     "div", { class: "scheme" },
     html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
-    html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options),
+    html("div", { class: "pair" }, html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel),
   );
-  const tell = (scheme, more) => { radios[scheme].parentElement.title = `${titles[scheme]}, ${more}`; };
-  return { element, radios, tell };
+
+  // `can` says whether there is error feedback for the scheme, or a kernel that computes it.
+  function show(scheme, { hasPlan, can, dataless }) {
+    chosen = scheme;
+    for (const [one, radio] of Object.entries(radios)) radio.checked = one === plainOf(scheme);
+    radios[MIXED].parentElement.hidden = scheme !== MIXED && !hasPlan;
+    feedback.checked = hasFeedback(scheme);
+    feedback.disabled = scheme === MIXED || !can;
+    feedbackLabel.title = scheme === MIXED
+      ? "Mixed plans are rounded without error feedback"
+      : `Each layer makes up for what the layers before it lost: better outputs at the same size, ${dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it"}`;
+  }
+  return { element, show };
 }
 
 function statistic(caption, className) {
@@ -61,8 +77,8 @@ function planLines(plan) {
 
 function pythonLine(scheme, bits, options, file, plan) {
   if (scheme === MIXED) return plan ? `${planLines(plan)}\nmle.save(mle.quantize(model, plan), ${JSON.stringify(file)})` : "";
-  const calibrated = scheme === FEEDBACK ? `, ${options}` : "";
-  return `mle.save(mle.quantize(model, mle.${CLASSES[scheme]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
+  const calibrated = hasFeedback(scheme) ? `, ${options}` : "";
+  return `mle.save(mle.quantize(model, mle.${CLASSES[plainOf(scheme)]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
 }
 
 // What is wrong, in a line of words, and the Python to begin with below, where a message has any.
@@ -150,8 +166,11 @@ function mount({ model, root, data, choose }) {
     slider.range.value = bits;
     slider.range.style.setProperty("--mlx-filled", `${((bits - 1) / 7) * 100}%`);
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
-    for (const name of [...SCHEMES, MIXED]) toggle.radios[name].checked = name === scheme;
-    toggle.radios[MIXED].parentElement.hidden = scheme !== MIXED && !data.results.made(MIXED, bits);
+    toggle.show(scheme, {
+      hasPlan: data.results.made(MIXED, bits),
+      can: data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(scheme), depth)),
+      dataless: data.names?.calibration.startsWith('calibration="noise"'),
+    });
     slider.element.classList.toggle("idle", scheme === MIXED);
     const times = bytes && original ? original / bytes : null;
     size.value.textContent = bytes ? megabytes(bytes) : "–";
@@ -159,15 +178,17 @@ function mount({ model, root, data, choose }) {
     ratio.value.textContent = times ? (times >= 10 ? times.toFixed(0) : times.toFixed(1)) : "–";
     ratio.unit.textContent = times ? "× smaller" : "";
     ratio.label.textContent = original ? `Of ${megabytes(original)} MB` : "Smaller";
-    const [number, unit] = decibels(measured?.value).split(" ");
-    quality.label.textContent = data.results.metric;
+    const [number, unit] = data.results.number(measured?.value).split(" ");
+    const { agreement } = measured ?? {};
+    quality.label.textContent = agreement ? `${data.results.metric}, ${intervalWords(agreement)}` : data.results.metric;
+    quality.element.title = agreement ? agreementText(agreement) : "";
     quality.value.textContent = measured?.stage === "coarse" ? `≈ ${number}` : number;
     const made = data.results.made(scheme, bits);
     quality.unit.textContent = unit ? ` ${unit}` : made ? "" : " not computed";
     const words = [depthName(scheme, bits)];
     if (bytes) words.push(`${megabytes(bytes)} megabytes`);
     if (times) words.push(`${times.toFixed(1)} times smaller`);
-    if (measured) words.push(`${data.results.metric} ${decibels(measured.value)}`);
+    if (measured) words.push(agreement ? agreementText(agreement) : `${data.results.metric} ${decibels(measured.value)}`);
     else if (!made) words.push("not computed");
     slider.range.setAttribute("aria-valuetext", words.join(", "));
   }
@@ -180,10 +201,8 @@ function mount({ model, root, data, choose }) {
     about.textContent = names.about;
     saving.hidden = !names.saves;
     const depth = scheme === MIXED ? "" : `${bits}bit-`;
-    if (!edited) file.value = `${names.stem}-${depth}${SHORT[scheme]}${names.suffix}`;
+    if (!edited) file.value = `${names.stem}-${depth}${shortName(scheme)}${names.suffix}`;
     save.textContent = `Save ${depthName(scheme, bits)}`;
-    const dataless = names.calibration.startsWith('calibration="noise"');
-    toggle.tell(FEEDBACK, dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it");
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
     download.disabled = save.disabled;

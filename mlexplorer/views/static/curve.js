@@ -6,8 +6,9 @@ const REACH = 24;
 
 const MARKS = {
   linear: () => svg("rect", { class: "dot", x: -4, y: -4, width: 8, height: 8 }),
+  linear_feedback: () => svg("path", { class: "dot", d: "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z" }),
   lookup_table: () => svg("circle", { class: "dot", r: 4.5 }),
-  [FEEDBACK]: () => svg("path", { class: "dot", d: "M0-6 6 0 0 6-6 0Z" }),
+  lookup_table_feedback: () => svg("path", { class: "dot", d: "M0-6 6 0 0 6-6 0Z" }),
   [MIXED]: () => svg("path", { class: "dot", d: "M0-7 6.5 5-6.5 5Z" }),
 };
 
@@ -41,10 +42,12 @@ function mount({ model, root, data, choose }) {
   let width = 0;
   let places = [];
   const points = new Map();
+  const labels = new Map();
   const stopWatching = watchWidth(root, (next) => { width = next; draw(); });
 
   arrowKeys(chart, (key) => {
-    const changes = neighbour(key, model.get("scheme"), model.get("bits"));
+    const drawn = SCHEMES.filter((scheme) => BITS.some((bits) => points.has(keyOf(scheme, bits))));
+    const changes = neighbour(key, model.get("scheme"), model.get("bits"), drawn);
     if (!changes) return false;
     choose(changes);
     points.get(keyOf(model.get("scheme"), model.get("bits")))?.focus();
@@ -59,7 +62,7 @@ function mount({ model, root, data, choose }) {
     if (distance(nearest) > REACH) return;
     if (nearest.plan) {
       choose({ scheme: MIXED });
-      model.send({ type: "plan", bits: nearest.plan, scheme: "lookup_table" });
+      model.send({ type: "plan", ...nearest.plan });
       return;
     }
     choose({ scheme: nearest.scheme, ...(nearest.scheme === MIXED ? {} : { bits: nearest.bits }) });
@@ -75,8 +78,11 @@ function mount({ model, root, data, choose }) {
     const low = Math.min(...sizes) / 1.15;
     const high = Math.max(...sizes) * 1.2;
     let [bottom, top] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 50];
-    [bottom, top] = [Math.floor((Math.min(bottom, top - 10) - 4) / 5) * 5, Math.ceil((top + 4) / 5) * 5];
-    bottom = Math.max(bottom, top - 120);
+    if (results.counts) [bottom, top] = [Math.max(0, Math.floor((Math.min(bottom, 80) - 5) / 20) * 20), 100];
+    else {
+      [bottom, top] = [Math.floor((Math.min(bottom, top - 10) - 4) / 5) * 5, Math.ceil((top + 4) / 5) * 5];
+      bottom = Math.max(bottom, top - 120);
+    }
     const right = width - MARGIN.right;
     const base = HEIGHT - MARGIN.bottom;
     return {
@@ -104,7 +110,7 @@ function mount({ model, root, data, choose }) {
     nodes.push(svg("line", { class: "axis", x1: MARGIN.left, x2: right, y1: base, y2: base }));
     nodes.push(text((MARGIN.left + right) / 2, HEIGHT - 6, "File size in MB (logarithmic)", "middle", "title"));
     const middle = (base + MARGIN.top) / 2;
-    nodes.push(svg("text", { class: "title", "text-anchor": "middle", transform: `translate(11 ${middle}) rotate(-90)` }, `${data.results.metric} in dB`));
+    nodes.push(svg("text", { class: "title", "text-anchor": "middle", transform: `translate(11 ${middle}) rotate(-90)` }, `${data.results.metric} in ${data.results.unit}`));
     const original = data.results.original;
     if (original) {
       const at = scale.x(original.nbytes);
@@ -122,21 +128,26 @@ function mount({ model, root, data, choose }) {
       .map((point) => ({ ...point, x: scale.x(point.bytes), y: scale.y(point.quality.value) }));
     const line = svg("polyline", { class: "line", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
     const above = scheme !== "linear";
-    // of two points one above the other, the upper one has the number
-    const crowned = ({ bits, y }) => {
-      const upper = scheme === "lookup_table" ? data.results.quality(image, FEEDBACK, bits) : null;
-      return upper && Math.abs(scale.y(upper.value) - y) < 28;
-    };
+    // of points one above the other, the uppermost one has the number
+    const crowned = ({ bits, x, y }) => above && SCHEMES.some((other) => {
+      const upper = other !== "linear" && other !== scheme && data.results.quality(image, other, bits);
+      const rise = upper ? y - scale.y(upper.value) : 0;
+      const earlier = SCHEMES.indexOf(other) > SCHEMES.indexOf(scheme) && rise === 0;
+      return upper && Math.abs(scale.x(data.results.size(other, bits)) - x) < 14 && (earlier || (rise > 0 && rise < 28));
+    });
     const low = (y) => !above && y > scale.base - 24;
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
-      const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${decibels(quality.value)}`;
+      const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${data.results.words(quality)}`;
+      const { agreement } = quality;
+      const reach = agreement ? [agreement.low, agreement.high].map((share) => scale.y(100 * share) - y) : null;
       const mark = svg(
         "g", { class: `point ${quality.stage}`, role: "radio", "aria-label": words, transform: `translate(${x} ${y})` },
-        svg("title", {}, words), svg("circle", { class: "ring", r: 8.5 }),
+        svg("title", {}, words), reach && svg("path", { class: "interval", d: `M-4,${reach[0]}h8m-4,0V${reach[1]}m-4,0h8` }), svg("circle", { class: "ring", r: 8.5 }),
         MARKS[scheme](),
-        crowned({ bits, y }) ? null : svg("text", { x: low(y) ? 12 : 0, y: low(y) ? 4 : above ? -12 : 20, "text-anchor": low(y) ? "start" : "middle" }, scheme === MIXED ? "mixed" : String(bits)),
       );
       points.set(keyOf(scheme, bits), mark);
+      const [dx, dy] = low(y) ? [12, 4] : [0, above ? -12 : 20];
+      if (!crowned({ bits, x, y })) labels.set(keyOf(scheme, bits), svg("text", { class: scheme, x: x + dx, y: y + dy, "text-anchor": low(y) ? "start" : "middle" }, scheme === MIXED ? "mixed" : String(bits)));
       return mark;
     });
     places.push(...known.map(({ bits, x, y }) => ({ scheme, bits, x, y })));
@@ -145,13 +156,14 @@ function mount({ model, root, data, choose }) {
 
   // The mixed plans that no other one beats, to be taken by a click.
   function frontier(scale) {
-    const known = data.frontier.map((choice) => ({ ...choice, x: scale.x(choice.nbytes), y: scale.y(choice.quality) }));
+    const known = data.frontier.map((choice) => ({ ...choice, ...data.results.judged(choice) }))
+      .map((choice) => ({ ...choice, x: scale.x(choice.nbytes), y: scale.y(choice.value) }));
     const line = svg("polyline", { class: "line frontier", points: known.map(({ x, y }) => `${x},${y}`).join(" ") });
     const mixed = known.filter(({ label }) => label === "mixed");
-    if (data.edits) places.push(...mixed.map(({ x, y, bits }) => ({ x, y, plan: bits })));
-    const marks = mixed.map(({ x, y, nbytes, quality }) => svg(
+    if (data.edits) places.push(...mixed.map(({ x, y, bits, scheme }) => ({ x, y, plan: { bits, scheme } })));
+    const marks = mixed.map(({ x, y, nbytes, ...measured }) => svg(
       "g", { class: "point coarse", transform: `translate(${x} ${y}) scale(0.7)` },
-      svg("title", {}, `mixed plan: ${megabytes(nbytes)} MB, ${decibels(quality)}`), MARKS[MIXED](),
+      svg("title", {}, `mixed plan: ${megabytes(nbytes)} MB, ${data.results.words(measured)}`), MARKS[MIXED](),
     ));
     return svg("g", { class: MIXED, "aria-hidden": "true" }, line, ...marks);
   }
@@ -162,14 +174,32 @@ function mount({ model, root, data, choose }) {
     chart.toggleAttribute("hidden", !ready);
     if (!ready) return;
     points.clear();
+    labels.clear();
     places = [];
     chart.setAttribute("width", width);
     const scale = scales();
     const held = chart.contains(document.activeElement);
-    chart.replaceChildren(...axes(scale), frontier(scale), ...[...SCHEMES, MIXED].map((scheme) => series(scale, scheme)));
+    const lines = [...SCHEMES, MIXED].map((scheme) => series(scale, scheme));
+    // numbers lie above the marks of all schemes
+    chart.replaceChildren(...axes(scale), frontier(scale), ...lines, svg("g", { class: "labels", "aria-hidden": "true" }, [...labels.values()]));
     empty.hidden = points.size > 0;
     mark();
     if (held) points.get(keyOf(model.get("scheme"), model.get("bits")))?.focus();
+  }
+
+  // Of numbers that would lie on each other only the first is shown; the chosen depth comes first.
+  function paintLabels(chosen) {
+    const shown = [];
+    for (const key of new Set([chosen, ...labels.keys()])) {
+      const label = labels.get(key);
+      if (!label) continue;
+      const [x, y] = [Number(label.getAttribute("x")), Number(label.getAttribute("y"))];
+      const half = label.textContent.length * 3.5;
+      const free = shown.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > 12);
+      if (free) shown.push({ x, y, half });
+      label.classList.toggle("on", key === chosen);
+      label.toggleAttribute("hidden", !free);
+    }
   }
 
   function mark() {
@@ -179,11 +209,12 @@ function mount({ model, root, data, choose }) {
       point.setAttribute("aria-checked", String(key === chosen));
       point.setAttribute("tabindex", key === chosen ? "0" : "-1");
     }
-    const known = BITS.filter((bits) => data.results.quality(model.get("image"), FEEDBACK, bits)).length;
-    const missing = known === BITS.length ? null : known ? ` (${known} of ${BITS.length})` : " (not computed)";
-    about.replaceChildren(...SCHEMES.map((scheme) => html(
+    paintLabels(chosen);
+    const made = (scheme) => BITS.filter((bits) => points.has(keyOf(scheme, bits))).length;
+    const named = SCHEMES.filter((scheme) => !hasFeedback(scheme) || scheme === model.get("scheme") || made(scheme));
+    about.replaceChildren(...named.map((scheme) => html(
       "span", { class: `key ${scheme}` }, html("i", {}), SCHEME_NAMES[scheme],
-      scheme === FEEDBACK && missing ? html("span", { class: "missing" }, missing) : null,
+      hasFeedback(scheme) && made(scheme) < BITS.length ? html("span", { class: "missing" }, ` (${made(scheme)} of ${BITS.length})`) : null,
     )));
   }
 
@@ -203,6 +234,7 @@ export default defineView("curve", {
   teach({ model, data }) {
     const { results } = data;
     const [image, bits, scheme] = ["image", "bits", "scheme"].map((trait) => model.get(trait));
+    if (results.counts) return "A label changes where the errors outweigh the lead of the best class over the next one: clear pictures keep theirs down to few bits, doubtful ones lose theirs early. Few pictures say little: the line through the chosen point is where the share of all such pictures lies, with 95 % confidence.";
     const [now, more] = [bits, bits + 1].map((depth) => results.quality(image, scheme, depth)?.value);
     const step = Number.isFinite(now) && Number.isFinite(more)
       ? ` From ${bits} to ${bits + 1} bits it is ${(more - now).toFixed(1)} dB here.`

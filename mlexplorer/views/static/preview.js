@@ -56,12 +56,14 @@ function mount({ model, root, data, choose }) {
   const panels = { picture: pictureStage(), classes: classesPanel(), array: arrayPanel(), table: tablePanel() };
   const sheet = contactSheet(choose);
   const film = filmstrip(choose, () => { if (!panels.picture.element.hidden) panels.picture.toggleOriginal(); repaint(); });
+  const pictures = picturesPanel({ model, root, data });
   root.append(
-    html("div", { class: "top" }, html("h3", {}, "Before and after", about), outputs.element, picker.element),
+    html("div", { class: "top" }, html("h3", {}, "Before and after", about), outputs.element, html("div", { class: "ends" }, picker.element, pictures.button)),
+    pictures.panel,
     html("div", { class: "place" }, Object.values(panels).map((panel) => panel.element), notice), film.element, sheet.element,
   );
   arrowKeys(film.group, (key) => {
-    const changes = neighbour(key, model.get("scheme"), model.get("bits"));
+    const changes = neighbour(key, model.get("scheme"), model.get("bits"), film.schemes());
     if (!changes) return false;
     choose(changes);
     film.focus(keyOf(model.get("scheme"), model.get("bits")));
@@ -75,8 +77,9 @@ function mount({ model, root, data, choose }) {
   // What is to be said of a depth with error feedback as long as it has no output; null for all others.
   function waitingFor(scheme, bits) {
     const rows = rowsOf(model.get("image"));
-    if (scheme !== FEEDBACK || rows.has(keyOf(scheme, bits)) || !rows.size) return null;
-    return data.working?.bits === bits ? data.working : NOT_ASKED;
+    if (!hasFeedback(scheme) || rows.has(keyOf(scheme, bits)) || !rows.size) return null;
+    const { working } = data;
+    return working?.scheme === scheme && working.bits === bits ? working : NOT_ASKED;
   }
 
   function placeholder(before) {
@@ -139,6 +142,7 @@ function mount({ model, root, data, choose }) {
   // Rows come in by the hundred, choices one by one: the former wait for the next frame.
   const repaintSoon = (content) => {
     if (content === null) repaint();
+    else if (FIELD_RECEIVERS[content.type]) pictures.repaint();
     else frame ||= requestAnimationFrame(() => { frame = 0; repaint(); });
   };
   const destroy = () => {
@@ -171,8 +175,16 @@ const RECEIVERS = {
       }
     }
   },
+  forget_pictures(data) {
+    data.epoch += 1;
+    for (const rows of data.rows.values()) rows.forEach(forget);
+    data.rows.clear();
+    data.agreements.clear();
+  },
   async row(data, content, buffers) {
+    const { epoch } = data;
     const row = await decodeRow(content, buffers);
+    if (epoch !== data.epoch) return forget(row);
     const key = keyOf(row.scheme, row.bits);
     if (row.agreement && row.agreement.total >= (data.agreements.get(key)?.total ?? 0)) data.agreements.set(key, row.agreement);
     if (!data.rows.has(row.image)) data.rows.set(row.image, new Map());
@@ -186,11 +198,11 @@ const RECEIVERS = {
 
 export default defineView("preview", {
   teach({ model }) {
-    if (model.get("scheme") === FEEDBACK) return "Error feedback rounds each weight so that it makes up for what the rounding of others before it did to the layer's results. Each error is as large as before, but they cancel out where it counts.";
+    if (hasFeedback(model.get("scheme"))) return "Error feedback rounds each weight so that it makes up for what the rounding of others before it did to the layer's results. Each error is as large as before, but they cancel out where it counts.";
     if (model.get("bits") <= 2) return "With so few levels every layer's results are off, and each layer adds its own errors to those that it gets from the layers before. Small networks fall apart here; error feedback keeps them together longer.";
     return "Every weight is off by a little, in any direction. A layer sums up thousands of products, where such errors mostly cancel out: that is why a picture can survive the loss of most of its network's bits.";
   },
-  initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false }),
-  receive: (data, content, buffers) => RECEIVERS[content.type]?.(data, content, buffers),
+  initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false, epoch: 0, fields: fieldData() }),
+  receive: (data, content, buffers) => (RECEIVERS[content.type] ?? FIELD_RECEIVERS[content.type])?.(data, content, buffers),
   mount,
 });

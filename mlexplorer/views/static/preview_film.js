@@ -58,7 +58,10 @@ const FRAMES = {
 // Under a cell: how often the label stays the same over several pictures, else the quality of the output.
 function cellWords(row, output) {
   const { agreement } = row;
-  if (output.shows === "classes" && agreement?.total > 1) return { short: `${agreement.count}/${agreement.total}`, long: `Top-1 agreement ${agreement.count} of ${agreement.total}` };
+  if (output.shows === "classes" && agreement) {
+    const { count, total } = agreement;
+    return { short: total < 100 ? `${count}/${total}` : percents(shareOf(agreement)), long: `Top-1 agreement ${count} of ${total}` };
+  }
   if (!output.metric) return { short: "", long: "" };
   const words = decibels(output.exact ? Infinity : output.quality);
   return { short: words.replace(" dB", ""), long: `${output.metric} ${words}` };
@@ -83,16 +86,29 @@ function filmstrip(choose, original) {
   };
   const first = html("div", { class: "first" }, html("span", { class: "head" }, "original"), makeCell("original", 0));
   const heads = html("div", { class: "heads", "aria-hidden": "true" }, BITS.map((bits) => html("span", {}, bits === 1 ? "1 bit" : String(bits))));
-  const group = html(
-    "div", { class: "depths", role: "radiogroup", "aria-label": "Output at every bit depth" },
-    SCHEMES.map((scheme) => html("div", { class: `strip ${scheme}`, role: "presentation" }, BITS.map((bits) => makeCell(scheme, bits)))),
-  );
-  const invitation = html("span", { class: "invitation", hidden: true, "aria-hidden": "true" }, "Not computed: click a depth to start");
-  group.querySelector(`.${FEEDBACK}`).append(invitation);
-  // the last space may break the line
-  const label = (scheme) => SCHEME_NAMES[scheme].replace(" +", "\u00a0+");
-  const names = html("div", { class: "names", "aria-hidden": "true" }, SCHEMES.map((scheme) => html("span", { class: scheme }, label(scheme))));
-  const element = html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group));
+  const strips = new Map(SCHEMES.map((scheme) => {
+    const strip = html("div", { class: `strip ${scheme}`, role: "presentation", hidden: hasFeedback(scheme) }, BITS.map((bits) => makeCell(scheme, bits)));
+    const name = html("span", { class: scheme, hidden: hasFeedback(scheme) }, hasFeedback(scheme) ? "+ feedback" : SCHEME_NAMES[scheme]);
+    return [scheme, { strip, name }];
+  }));
+  const parts = (part) => [...strips.values()].map((one) => one[part]);
+  const group = html("div", { class: "depths", role: "radiogroup", "aria-label": "Output at every bit depth" }, parts("strip"));
+  const names = html("div", { class: "names", "aria-hidden": "true" }, parts("name"));
+  const invitation = html("button", { type: "button", class: "invitation", hidden: true, onclick: () => choose({ scheme: offered }) });
+  let offered = null;
+  const element = html("div", { class: "film" }, first, names, html("div", { class: "sheet" }, heads, group), invitation);
+  const shown = () => SCHEMES.filter((scheme) => !strips.get(scheme).strip.hidden);
+
+  // Strips with error feedback come when they are asked for, and stay.
+  function unfold(scheme, find, ready) {
+    for (const [name, { strip, name: label }] of strips) {
+      if (strip.hidden && (name === scheme || BITS.some((bits) => find(keyOf(name, bits))))) strip.hidden = label.hidden = false;
+    }
+    const plain = scheme === MIXED ? "lookup_table" : plainOf(scheme);
+    offered = withFeedback(plain);
+    invitation.hidden = !ready || !strips.get(offered).strip.hidden;
+    invitation.textContent = `Error feedback for ${SCHEME_NAMES[plain]}: better at the same size`;
+  }
 
   function fillCell(cell, row, output, reference, waiting) {
     cell.caption.textContent = cell.scheme !== "original" ? cell.words.short : cell.words.long.startsWith("Top-1") ? "Top-1" : output?.metric ?? "";
@@ -100,7 +116,7 @@ function filmstrip(choose, original) {
     const said = waiting ? standing(waiting) : cell.scheme === "original" ? "" : cell.words.long.replace(/^(PSNR|SNR) /, "");
     cell.element.setAttribute("aria-label", `${depthName(cell.scheme, row?.bits ?? cell.bits)}${said && `, ${said}`}`);
     const label = output?.shows === "classes" ? best(output)?.[0] : "";
-    cell.element.title = waiting ? "It is computed as soon as LUT + feedback is chosen" : [label, cell.words.long].filter(Boolean).join(", ");
+    cell.element.title = waiting ? `It is computed as soon as ${SCHEME_NAMES[cell.scheme]} is chosen` : [label, cell.words.long].filter(Boolean).join(", ");
     cell.frame.replaceChildren(...(waiting ? [emptyFrame(waiting)] : output ? [FRAMES[output.shows](output, reference)] : []));
     if (cell.scheme === "original" && output?.shows === "picture") element.style.setProperty("--mlx-ratio", `${output.width} / ${output.height}`);
   }
@@ -108,8 +124,8 @@ function filmstrip(choose, original) {
   // `find` gives the row and the output of a key, `waitingFor` what is to be said where there is none.
   function show({ scheme, bits, shows, find, waitingFor, pressed }) {
     element.dataset.shows = shows ?? "";
-    invitation.hidden = BITS.some((depth) => waitingFor(FEEDBACK, depth)?.layers !== 0);
     const reference = find("original")?.output;
+    unfold(scheme, find, Boolean(reference));
     for (const [key, cell] of cells) {
       const { row, output } = find(key) ?? {};
       const waiting = waitingFor(cell.scheme, cell.bits);
@@ -126,7 +142,7 @@ function filmstrip(choose, original) {
       fillCell(cell, row, output, reference, waiting);
     }
   }
-  return { element, group, show, focus: (key) => cells.get(key).element.focus() };
+  return { element, group, show, schemes: shown, focus: (key) => cells.get(key).element.focus() };
 }
 
 function inputPicker(choose) {

@@ -1,10 +1,18 @@
 // What every view shares. Python puts this text before the text of each view's own module.
 
 const BITS = [1, 2, 3, 4, 5, 6, 7, 8];
-const FEEDBACK = "feedback";
 const MIXED = "mixed";
-const SCHEMES = ["linear", "lookup_table", FEEDBACK];
-const SCHEME_NAMES = { linear: "linear", lookup_table: "LUT", [FEEDBACK]: "LUT + feedback", [MIXED]: "mixed plan", original: "original" };
+const PLAIN_SCHEMES = ["linear", "lookup_table"];
+const FEEDBACK_SUFFIX = "_feedback";
+const hasFeedback = (scheme) => scheme.endsWith(FEEDBACK_SUFFIX);
+const plainOf = (scheme) => (hasFeedback(scheme) ? scheme.slice(0, -FEEDBACK_SUFFIX.length) : scheme);
+const withFeedback = (scheme) => plainOf(scheme) + FEEDBACK_SUFFIX;
+const SCHEMES = PLAIN_SCHEMES.flatMap((scheme) => [scheme, withFeedback(scheme)]);
+const SCHEME_NAMES = {
+  linear: "linear", linear_feedback: "linear + feedback", lookup_table: "LUT", lookup_table_feedback: "LUT + feedback",
+  [MIXED]: "mixed plan", original: "original",
+};
+const FEEDBACK = "lookup_table_feedback";
 const DEFAULT_BITS = 4;
 
 // There is one original and one mixed plan, whatever the slider says.
@@ -45,13 +53,47 @@ const svg = (tag, attributes = {}, ...children) =>
 let serial = 0;
 const uniqueId = (prefix) => `mlx-${prefix}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
 
-// Sizes by depth, and qualities by picture and depth, as rows come in.
+const percents = (value) => (Number.isFinite(value) ? `${value.toFixed(1)} %` : "–");
+const shareOf = ({ count, total }) => (100 * count) / total;
+const agreementText = (agreement) => `${agreement.count} of ${agreement.total} pictures keep their label (95 % interval ${intervalWords(agreement)})`;
+const intervalWords = ({ low, high }) => `${(low * 100).toFixed(0)}–${(high * 100).toFixed(0)} %`;
+
+// Sizes by depth, and qualities by picture and depth, as rows come in. The quality of a classifier that is run on several
+// pictures is the share of them that keeps its label, whichever picture is looked at.
 class Results {
   constructor() {
     this.sizes = new Map();
     this.qualities = new Map();
+    this.agreements = new Map();
     this.original = null;
-    this.metric = "PSNR";
+    this.ratio = "PSNR";
+  }
+
+  get counts() {
+    return this.agreements.size > 0;
+  }
+
+  get metric() {
+    return this.counts ? "Top-1 agreement" : this.ratio;
+  }
+
+  get unit() {
+    return this.counts ? "%" : "dB";
+  }
+
+  // A quality in words; of a share, how far it is to be trusted.
+  words({ value, agreement }) {
+    return agreement ? `${percents(value)} (${intervalWords(agreement)})` : this.number(value);
+  }
+
+  number(value) {
+    return this.counts ? percents(value) : decibels(value);
+  }
+
+  // Sizes need no picture.
+  forgetPictures() {
+    this.qualities.clear();
+    this.agreements.clear();
   }
 
   receive(row) {
@@ -60,29 +102,51 @@ class Results {
     if (row.scheme === "original") this.original = row;
     if (row.stage === "size") {
       // another mixed plan takes the place of the one before
-      if (row.scheme === MIXED) for (const qualities of this.qualities.values()) qualities.delete(key);
+      if (row.scheme === MIXED) for (const known of [this.agreements, ...this.qualities.values()]) known.delete(key);
       return;
     }
-    this.metric = row.metric || this.metric;
+    this.ratio = row.metric || this.ratio;
+    if (row.agreement && row.agreement.total >= (this.agreements.get(key)?.total ?? 0)) this.agreements.set(key, row.agreement);
     if (!this.qualities.has(row.image)) this.qualities.set(row.image, new Map());
     const qualities = this.qualities.get(row.image);
     if (qualities.get(key)?.stage === "full" && row.stage !== "full") return;
     qualities.set(key, { stage: row.stage, value: row.exact ? Infinity : row.quality });
   }
 
-  // A table takes the same bytes whatever stands in it.
+  // A table, or a grid, takes the same bytes whatever stands in it.
   size(scheme, bits) {
-    return this.sizes.get(keyOf(scheme, bits)) ?? this.sizes.get(keyOf(scheme === FEEDBACK ? "lookup_table" : scheme, bits));
+    return this.sizes.get(keyOf(scheme, bits)) ?? this.sizes.get(keyOf(plainOf(scheme), bits));
   }
 
   // Whether there is such a model: those with error feedback take their time, and are made when they are asked for.
   made(scheme, bits) {
-    return (scheme !== FEEDBACK && scheme !== MIXED) || this.sizes.has(keyOf(scheme, bits));
+    return PLAIN_SCHEMES.includes(scheme) || this.sizes.has(keyOf(scheme, bits));
   }
 
-  quality(image, scheme, bits) {
-    return this.qualities.get(image)?.get(keyOf(scheme, bits));
+  // How many pictures a share is to be of, as the original has been run on so many.
+  get pictures() {
+    return this.agreements.get("original")?.total ?? 0;
   }
+
+  // The quality of a choice on a frontier, as `quality` gives it.
+  judged({ quality, agreement }) {
+    return this.counts && agreement ? { value: shareOf(agreement), agreement } : { value: quality, agreement: null };
+  }
+
+  // The stage is "coarse" as long as a better value is on its way.
+  quality(image, scheme, bits) {
+    const key = keyOf(scheme, bits);
+    if (!this.counts) return this.qualities.get(image)?.get(key);
+    const agreement = this.agreements.get(key);
+    return agreement && { stage: agreement.total < this.pictures ? "coarse" : "full", value: shareOf(agreement), agreement };
+  }
+}
+
+// Other pictures take the place of those that were there: what was measured on them goes.
+function forgetPictures(data) {
+  data.results?.forgetPictures();
+  if (data.frontier) data.frontier = [];
+  if (data.search) data.search = null;
 }
 
 // A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
@@ -99,6 +163,7 @@ function defineView(name, { initial, receive, mount, teach }) {
         const listen = async (content, buffers) => {
           if (seen.has(content.serial)) return;
           if (content.serial) seen.add(content.serial);
+          if (content.type === "forget_pictures") forgetPictures(data);
           await receive(data, content, buffers ?? []);
           for (const repaint of repaints) repaint(content);
         };
@@ -150,8 +215,8 @@ function arrowKeys(group, step) {
   });
 }
 
-// The choice that an arrow key leads to, from a scheme and bits. A mixed plan has no bits of its own.
-function neighbour(key, scheme, bits) {
+// The choice that an arrow key leads to, from a scheme and bits, among `schemes`. A mixed plan has no bits of its own.
+function neighbour(key, scheme, bits, schemes = PLAIN_SCHEMES) {
   if (scheme === MIXED) return neighbour(key, "lookup_table", bits) && { scheme: "lookup_table", bits };
   switch (key) {
     case "ArrowLeft":
@@ -159,9 +224,9 @@ function neighbour(key, scheme, bits) {
     case "ArrowRight":
       return { bits: Math.min(8, bits + 1) };
     case "ArrowUp":
-      return { scheme: SCHEMES[Math.max(0, SCHEMES.indexOf(scheme) - 1)] };
+      return { scheme: schemes[Math.max(0, schemes.indexOf(scheme) - 1)] };
     case "ArrowDown":
-      return { scheme: SCHEMES[Math.min(SCHEMES.length - 1, SCHEMES.indexOf(scheme) + 1)] };
+      return { scheme: schemes[Math.min(schemes.length - 1, schemes.indexOf(scheme) + 1)] };
     case "Home":
       return { bits: 1 };
     case "End":
