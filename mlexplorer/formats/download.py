@@ -81,6 +81,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlexplorer"
 
 
+def downloaded_from(path: Path) -> str | None:
+    """The address that a copy was fetched from; None for other files."""
+    if path.parent.parent != cache_folder() / "downloads":
+        return None
+    try:
+        address = json.loads((path.parent / _HEADERS).read_text("utf-8"))["address"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return address if isinstance(address, str) else None
+
+
 def download(
     address: str,
     *,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlexplorer.errors import InputError, UnsupportedError
+from mlexplorer.formats import is_address
 from mlexplorer.model import Feature
 
 Array = NDArray[Any]
@@ -86,20 +87,27 @@ def picture_paths(folder: str | Path) -> list[Path]:
     return paths
 
 
+def picture_sources(images: PictureLike | Iterable[PictureLike]) -> list[PictureLike]:
+    """Every picture on its own, not opened yet, of a path, a folder, a picture, or several of these.
+
+    Raises InputError for a path where nothing is, and for a folder without pictures.
+    """
+    if isinstance(images, str | Path) and Path(images).is_dir():
+        return list(picture_paths(images))
+    if is_address(images):
+        raise InputError(f"{images}: only the explorer's field opens addresses of pictures; download it, give its path")
+    if isinstance(images, str | Path) and not Path(images).exists():
+        raise InputError(f"{images}: there is no such file or folder (the working folder is {Path.cwd()})")
+    return [images] if isinstance(images, str | Path | Image.Image | np.ndarray) else list(images)
+
+
 def open_pictures(images: PictureLike | Iterable[PictureLike]) -> tuple[list[tuple[str, Image.Image]], list[str]]:
     """Named pictures from a path, a folder, a picture or several of these, and what could not be read, in words.
 
     Raises InputError where nothing at all can be read.
     """
-    sources: list[PictureLike]
-    if isinstance(images, str | Path) and Path(images).is_dir():
-        sources = list(picture_paths(images))
-    elif isinstance(images, str | Path | Image.Image | np.ndarray):
-        sources = [images]
-    else:
-        sources = list(images)
     pictures, faults = [], []
-    for index, source in enumerate(sources):
+    for index, source in enumerate(picture_sources(images)):
         name = Path(source).stem if isinstance(source, str | Path) else f"image {index + 1}"
         try:
             pictures.append((name, open_picture(source)))
