@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlexplorer.formats.download import downloaded_from
 from mlexplorer.model import Model
 
 
@@ -14,12 +15,15 @@ def sample_photos() -> list[Path]:
     return samples.photos()
 
 
-def sample_source(model: Model) -> str | None:
-    """The expression that loads a bundled model."""
+def model_source(model: Model) -> str | None:
+    """The expression that loads a bundled model, or one from an address; None for others."""
     from mlexplorer import samples
 
-    bundled = model.path is not None and Path(model.path).parent == samples.FOLDER
-    return "mle.samples.style()" if bundled else None
+    if model.path is None:
+        return None
+    path = Path(model.path)
+    address = downloaded_from(path)
+    return "mle.samples.style()" if path.parent == samples.FOLDER else f"mle.load({address!r})" if address else None
 
 
 def heaviest_layer(model: Model) -> str:

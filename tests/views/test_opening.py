@@ -11,7 +11,9 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import InputError
-from mlexplorer.views.opening import OpenExplorer, Recent, Uploads, completions
+from mlexplorer.views.explorer import Explorer
+from mlexplorer.views.fields import Recent, Uploads, completions
+from mlexplorer.views.opening import OpenExplorer
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
 
@@ -43,16 +45,16 @@ def test_a_path_opens_the_explorer_and_is_remembered(opened: OpenExplorer, tmp_p
     Image.fromarray(photo()).save(tmp_path / "photo.png")
     ask(opened, type="open", field="pictures", path=str(tmp_path / "photo.png"))
     assert opened.wait(SECONDS)
-    assert said(opened, "pictures") == ("done", "photo.png will be used; now open a model.")
+    assert said(opened, "pictures") == ("done", "1 picture will be used; now open a model.")
     ask(opened, type="open", field="model", path=str(path))
     assert opened.wait(SECONDS)
     assert said(opened) == ("done", "painter.mlmodel is open: neuralNetwork, 5 layers.")
     assert opened.explorer
     assert opened.children == (opened.opening, opened.explorer)
     assert {row.stage for row in opened.explorer.results} >= {"full"}
-    assert Recent().paths() == [str(path)]
+    assert Recent().sources() == [str(path)]
     offers = [content for content, _ in opened.opening.recorded() if content["type"] == "offer"]
-    assert offers[-1]["recent"] == [str(path)]
+    assert {offer["field"]: offer["recent"] for offer in offers}["model"] == [str(path)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_uploads_come_in_pieces_in_any_order(opened: OpenExplorer, tmp_path: Pat
     taken = [content["bytes"] for content, _ in page.received if content["type"] == "taken"]
     assert sum(taken) == len(data)
     assert said(opened)[1].startswith("mine.mlmodel is open")
-    folder = opened.opening._uploads._folder
+    folder = opened.opening.uploads._folder
     assert folder
     assert folder.exists()
     opened.close()
@@ -164,7 +166,7 @@ def test_a_cache_that_cannot_be_written_is_no_fault(tmp_path: Path) -> None:
     blocked.write_text("no folder")
     recent = Recent(blocked / "recent.json")
     recent.add(tmp_path)
-    assert recent.paths() == []
+    assert recent.sources() == []
 
 
 def test_views_alone(tmp_path: Path) -> None:
