@@ -243,6 +243,8 @@ class Computation:
             self._inputs = [*self._inputs[:first], *inputs]
             if self._runs is not None:
                 self._runs.inputs = list(self._inputs)
+                if first == 1 and self._runs.classifies:
+                    self._done.clear()  # a picture on its own was not counted
             self._screen.say("; ".join(faults))
             self._screen.say_why("")
             self._screen.offer(self._inputs)
