@@ -10,15 +10,12 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from mlexplorer.converters.keras.calls import calls_of, ends_of, has_new_nodes, mapped, plain
 from mlexplorer.converters.keras.source_model import Call, KerasLayer, KerasModel, TensorRef
 from mlexplorer.errors import FileFormatError, UnsupportedError
 
 _DEPTH_LIMIT = 200
 _WIDTH_LIMIT = 2**31
-_RECURRENT = (
-    *("RNN", "SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"),
-    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-)
 
 
 def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
@@ -130,13 +127,13 @@ def _functional(config: Mapping[str, Any], name: str, version: str) -> KerasMode
     layers = [_layer(layer, version, number) for number, layer in enumerate(data)]
     _require_distinct(layers)
     names = {layer.name for layer in layers}
-    inputs = _ends(config["input_layers"], names)
-    outputs = _ends(config["output_layers"], names)
-    calls = {layer.name: _calls(layer, of, names) for layer, of in zip(layers, data, strict=True)}
+    inputs = ends_of(config["input_layers"], names)
+    outputs = ends_of(config["output_layers"], names)
+    calls = {layer.name: calls_of(layer, of, names) for layer, of in zip(layers, data, strict=True)}
     functional = {
         layer.name for layer, of in zip(layers, data, strict=True) if layer.model and "input_layers" in of["config"]
     }
-    new_nodes = {of_layer.name for of_layer, of in zip(layers, data, strict=True) if _has_new_nodes(of)}
+    new_nodes = {of_layer.name for of_layer, of in zip(layers, data, strict=True) if has_new_nodes(of)}
     used = {tensor for made in calls.values() for call in made for tensor in call.inputs} | {*inputs, *outputs}
 
     # A nested model has a call of its own, number 0, that is not among those in the file: old files count it in all
@@ -146,13 +143,11 @@ def _functional(config: Mapping[str, Any], name: str, version: str) -> KerasMode
         lowest[tensor.layer] = min(tensor.call, lowest.get(tensor.layer, 1))
     first = {layer.name: lowest.get(layer.name, 0) for layer in layers if layer.model and layer.name not in new_nodes}
     calls = {
-        layer: [
-            Call(_mapped(call.arguments, _counted(first)), _mapped(call.keywords, _counted(first))) for call in made
-        ]
+        layer: [Call(mapped(call.arguments, _counted(first)), mapped(call.keywords, _counted(first))) for call in made]
         for layer, made in calls.items()
     }
     ends = {**first, **dict.fromkeys(functional & new_nodes, 1)}
-    inputs, outputs = _mapped(inputs, _counted(ends)), _mapped(outputs, _counted(ends))
+    inputs, outputs = mapped(inputs, _counted(ends)), mapped(outputs, _counted(ends))
 
     called = [replace(layer, calls=calls[layer.name] or [Call()]) for layer in layers]
     _require_references(called, inputs, outputs)
@@ -277,146 +272,7 @@ def _is_shape(shape: Any) -> bool:
     )
 
 
-# Calls
-
-
-def _calls(layer: KerasLayer, data: Mapping[str, Any], names: set[str]) -> list[Call]:
-    nodes = data.get("inbound_nodes", [])
-    if not isinstance(nodes, list):
-        raise FileFormatError(f"the inbound_nodes of layer {layer.name!r} are not a list")
-    calls = [_new_call(node) if _is_new(node) else _old_call(node, names, layer.name) for node in nodes if node]
-    return [_with_states(call, layer) for call in calls]
-
-
-def _has_new_nodes(data: Mapping[str, Any]) -> bool:
-    return any(map(_is_new, data.get("inbound_nodes", [])))
-
-
-def _is_new(node: Any) -> bool:
-    return isinstance(node, Mapping) and {"args", "kwargs"} == node.keys()
-
-
-def _new_call(node: Mapping[str, Any]) -> Call:
-    arguments, keywords = plain(node["args"]), plain(node["kwargs"])
-    return Call(
-        tuple(arguments) if isinstance(arguments, list) else (arguments,),
-        keywords if isinstance(keywords, Mapping) else {},
-    )
-
-
-def _old_call(node: Any, names: set[str], layer: str) -> Call:
-    """A call as Keras 2 writes it: [name, call, index, keywords] for each tensor of the first argument, nested."""
-    keywords: dict[str, Any] = {}
-
-    def first_argument(value: Any) -> Any:
-        if isinstance(value, list) and value and isinstance(value[0], str):
-            if len(value) == 4 and isinstance(value[3], Mapping):
-                keywords.update({key: _old_references(item, names) for key, item in value[3].items()})
-            if value[0] == "_CONSTANT_VALUE" and len(value) >= 3:
-                return plain(value[2])
-            return _reference(value[:3], layer)
-        if isinstance(value, list):
-            return [first_argument(item) for item in value]
-        if isinstance(value, Mapping):
-            return {key: first_argument(item) for key, item in value.items()}
-        raise FileFormatError(f"layer {layer!r} is called with {value!r}, which is no result of a layer")
-
-    argument = first_argument(node)
-    return Call((argument[0] if isinstance(argument, list) and len(argument) == 1 else argument,), keywords)
-
-
-def _old_references(value: Any, names: set[str]) -> Any:
-    """Keywords of Keras 2, with its bare [name, call, index] for tensors."""
-    if isinstance(value, list):
-        if len(value) in (3, 4) and isinstance(value[0], str) and value[0] in names:
-            return _reference(value[:3], value[0])
-        return [_old_references(item, names) for item in value]
-    if isinstance(value, Mapping) and "class_name" not in value:
-        return {key: _old_references(item, names) for key, item in value.items()}
-    return plain(value)
-
-
-def _with_states(call: Call, layer: KerasLayer) -> Call:
-    """The call of a recurrent layer with its states as keywords: Keras 2 appends them to the input."""
-    if layer.class_name not in _RECURRENT or not call.arguments:
-        return call
-    first, *rest = call.arguments
-    keywords = dict(call.keywords)
-    if isinstance(first, list) and len(first) > 1:
-        constants = layer.config.get("num_constants") or 0
-        if type(constants) is not int or not 0 <= constants < len(first):
-            raise FileFormatError(f"layer {layer.name!r} has num_constants {constants!r}")
-        end = len(first) - constants
-        if end > 1:
-            keywords["initial_state"] = first[1:end]
-        if constants:
-            keywords["constants"] = first[end:]
-        return Call((first[0],), keywords)
-    if rest:
-        return Call((first, *rest[1:]), {**keywords, "initial_state": rest[0]})
-    return call
-
-
-def _ends(value: Any, names: set[str]) -> list[TensorRef]:
-    """The tensors that input_layers or output_layers name, in Keras' order: dictionaries are sorted by their keys."""
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        return [_reference(value, "the model")]
-    if isinstance(value, Mapping):
-        return [tensor for key in sorted(value) for tensor in _ends(value[key], names)]
-    if isinstance(value, list):
-        return [tensor for item in value for tensor in _ends(item, names)]
-    raise FileFormatError(f"{value!r} among the model's inputs and outputs is no result of a layer")
-
-
-def _reference(value: Any, layer: str) -> TensorRef:
-    if isinstance(value, list) and len(value) == 3:
-        name, call, index = value
-        if isinstance(name, str) and type(call) is int and type(index) is int and index >= 0:
-            return TensorRef(name, call, index)
-    raise FileFormatError(f"layer {layer!r} is called with {value!r}, which is no result of a layer")
-
-
 # Values
-
-
-def plain(value: Any) -> Any:
-    """A value of Keras' JSON without Keras' own notation: tuples are lists, functions and dtypes their names.
-
-    Tensors of the model become TensorRef, arrays nested lists, slices `slice`; marshalled functions become None.
-    """
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    kind, config = value.get("class_name"), value.get("config")
-    if kind in ("__tuple__", "__list__") and isinstance(value.get("items"), list):
-        return [plain(item) for item in value["items"]]
-    if kind == "__keras_tensor__" and isinstance(config, Mapping):
-        return _reference(config.get("keras_history"), "of a node")
-    if kind in ("__tensor__", "__numpy__") and isinstance(config, Mapping):
-        return plain(config.get("value"))
-    if kind == "__slice__" and isinstance(config, Mapping):
-        return slice(*(plain(config.get(key)) for key in ("start", "stop", "step")))
-    if kind == "__ellipsis__":
-        return ...
-    if kind == "__lambda__":
-        return None
-    if kind == "function" and isinstance(config, str):
-        return config
-    if kind in ("DTypePolicy", "Policy") and isinstance(config, Mapping):
-        return config.get("name")
-    return {key: plain(item) for key, item in value.items()}
-
-
-def _mapped(value: Any, function: Callable[[TensorRef], TensorRef]) -> Any:
-    """Nested arguments with each tensor replaced."""
-    if isinstance(value, TensorRef):
-        return function(value)
-    if isinstance(value, Mapping):
-        return {key: _mapped(item, function) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_mapped(item, function) for item in value)
-    return value
 
 
 def _check(config: Any) -> None:
