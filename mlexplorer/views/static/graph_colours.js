@@ -26,7 +26,8 @@ function rampColour(share) {
   return mix(RAMP[low], RAMP[low + 1], 1 - (at - low));
 }
 
-const inkOn = (colour) => (luminance(colour) > 0.22 ? "#1c1c1e" : "#ffffff");
+// On every colour one of the two has a contrast of 4.5 or more: they are equal where luminance is sqrt(1.05 * 0.05) - 0.05.
+const inkOn = (colour) => (luminance(colour) > 0.179 ? "#000000" : "#ffffff");
 
 // The main weight of a layer is its largest, as in the plan.
 function ownBits(node) {

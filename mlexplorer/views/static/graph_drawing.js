@@ -208,7 +208,7 @@ class Drawing {
       sheets.map((step) => svg("path", { class: "sheet-behind", d: outlineOf(box, width - 2 * step, height), transform: `translate(${step} ${step})`, fill: LIGHT.paper, stroke: colour, "stroke-width": 1 })),
       svg("path", body),
       custom ? [
-        svg("path", { class: "inner-line", d: outlineOf(box, width, height, 4), fill: "none", stroke: colour, "stroke-width": 1 }),
+        svg("path", { class: "inner-line", d: outlineOf(box, width, height, 4), fill: "none", stroke: colour, "stroke-width": 1, "stroke-dasharray": "4 2" }),
         svg("path", { class: "band", d: `M10 0H${STAR_BAND}V${height}H10L0 ${height - 10}V10Z`, fill: colour }),
         svg("text", { class: "star", x: STAR_BAND / 2 + 0.5, y: height / 2 + 4.5, "text-anchor": "middle", "font-size": 13, fill: "#ffffff" }, "★"),
       ] : null,
