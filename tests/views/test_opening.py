@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import InputError
-from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.fields import Recent, Uploads, completions
 from mlexplorer.views.opening import OpenExplorer
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
+from tests.web_server import Server, sends
 
 SECONDS = 120
 
@@ -55,6 +56,73 @@ def test_a_path_opens_the_explorer_and_is_remembered(opened: OpenExplorer, tmp_p
     assert Recent().sources() == [str(path)]
     offers = [content for content, _ in opened.opening.recorded() if content["type"] == "offer"]
     assert {offer["field"]: offer["recent"] for offer in offers}["model"] == [str(path)]
+
+
+def test_an_address_opens_the_explorer_and_is_remembered(
+    opened: OpenExplorer,
+    server: Server,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "painter.mlmodel"
+    mle.save(deep_painter(), path)
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    for file in (path, tmp_path / "photo.png"):
+        server.answers[f"/{file.name}"] = sends(file.read_bytes(), ETag='"x"')
+    page = Page(opened.opening)
+    ask(opened, type="open", field="pictures", path=f"{server.address}/photo.png")
+    ask(opened, type="open", field="model", path=f" {server.address}/painter.mlmodel ")
+    assert opened.wait(SECONDS)
+    assert said(opened) == ("done", "painter.mlmodel is open: neuralNetwork, 5 layers.")
+    assert said(opened, "pictures")[0] == "done"
+    told = [content for content, _ in page.received if content["type"] == "said" and content["field"] == "model"]
+    assert told[0]["text"] == "Asking for painter.mlmodel …"
+    assert told[0]["cancels"]
+    assert Recent().sources() == [f"{server.address}/painter.mlmodel"]
+    assert opened.explorer
+    source = next(content["source"] for content, _ in opened.explorer.controls.recorded() if content["type"] == "model")
+    assert source == f"mle.load('{server.address}/painter.mlmodel')"
+    server.answers.clear()
+    ask(opened, type="open", field="model", path=f"{server.address}/painter.mlmodel")
+    assert opened.wait(SECONDS)
+    assert said(opened)[0] == "failed"
+    assert "there is nothing at" in said(opened)[1]
+
+
+def test_a_download_is_cancelled_from_the_page(opened: OpenExplorer, server: Server) -> None:
+    def stalls(handler: Any) -> None:
+        sends(b"x" * 200_000, Content_Length=5_000_000)(handler)
+        handler.wfile.flush()
+        server.over.wait(20)
+
+    server.answers["/large.mlmodel"] = stalls
+    ask(opened, type="open", field="model", path=f"{server.address}/large.mlmodel")
+    deadline = time.monotonic() + 10
+    while not said(opened)[1].startswith("Downloading") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert said(opened) == ("running", "Downloading large.mlmodel: 0.2 of 5.0 MB")
+    ask(opened, type="cancel", field="model")
+    assert said(opened) == ("done", "Cancelled.")
+    assert opened.opening
+    assert opened.opening.wait_for_fields(2)
+    assert said(opened) == ("done", "Cancelled.")
+
+
+def test_pictures_of_the_explorer_are_shown_by_the_next_model(opened: OpenExplorer, tmp_path: Path) -> None:
+    for name, model in (("one", deep_painter()), ("two", deep_painter())):
+        mle.save(model, tmp_path / f"{name}.mlmodel")
+    Image.fromarray(photo(seed=5)).save(tmp_path / "mine.png")
+    data = (tmp_path / "mine.png").read_bytes()
+    ask(opened, type="open", field="model", path=str(tmp_path / "one.mlmodel"))
+    assert opened.wait(SECONDS)
+    assert opened.explorer
+    chunk = {"type": "chunk", "field": "pictures", "upload": "u", "name": "mine.png", "offset": 0, "total": len(data)}
+    opened.explorer.preview._handle_custom_msg(chunk, [memoryview(data)])
+    assert opened.explorer.preview.wait_for_fields(SECONDS)
+    assert opened.wait(SECONDS)
+    ask(opened, type="open", field="model", path=str(tmp_path / "two.mlmodel"))
+    assert opened.wait(SECONDS)
+    assert opened.explorer.error is None
+    assert [Path(source).name for source in opened.explorer.images] == ["mine.png"]
 
 
 @pytest.mark.parametrize(
