@@ -1,4 +1,4 @@
-"""What schemes cost: errors, sizes and histograms of one weight, for as many schemes as one likes."""
+"""What schemes cost: errors, sizes and histograms of one weight, for as many schemes as one likes, bin by bin too."""
 
 from __future__ import annotations
 
@@ -21,6 +21,76 @@ ALL_DEPTHS: tuple[Scheme, ...] = tuple(kind(bits) for kind in (Linear, LookupTab
 """Linear quantization with the range of each channel, and k-means tables, at 1 to 8 bits."""
 
 _CHUNK = 1 << 15
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Equal bins from one value to another, the last one closed as numpy's are; what lies beyond is in the outermost.
+
+    Where there is nothing between the two values, everything lies in the middle.
+    """
+
+    low: float
+    high: float
+    bins: int
+
+    @classmethod
+    def of(cls, array: NDArray[Any], bins: int) -> Axis:
+        """Bins from the minimum to the maximum of an array that is not empty."""
+        return cls(float(array.min()), float(array.max()), bins)
+
+    def places(self, values: NDArray[Any]) -> NDArray[np.intp]:
+        """The bin of each of some finite values, flat."""
+        span = self.high - self.low
+        if not span >= np.finfo(np.float64).tiny * self.bins:
+            return np.full(values.size, self.bins // 2, np.intp)
+        places = (values.reshape(-1).astype(np.float64) - self.low) * (self.bins / span)
+        return np.clip(places, 0, self.bins - 1).astype(np.intp)
+
+    def histogram(self, values: NDArray[Any], counts: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """How many values are in each bin; with `counts`, how many times each of them is there."""
+        flat, total = values.reshape(-1), np.zeros(self.bins, np.intp)
+        for start in range(0, flat.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            weights = None if counts is None else counts[part].astype(np.float64)
+            total += np.bincount(self.places(flat[part]), weights, self.bins).astype(np.intp)
+        return total
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What became of a weight, in the bins of an axis.
+
+    `histogram` counts the values that it was quantized to. `errors` are sums of squared errors: in a bin are those of
+    the values that lay there before, and all together are the error of the weight.
+    """
+
+    histogram: NDArray[np.intp]
+    errors: NDArray[np.float64]
+
+    def __add__(self, other: Distribution) -> Distribution:
+        return Distribution(self.histogram + other.histogram, self.errors + other.errors)
+
+
+def distribution(array: Floats, quantized: Floats, axis: Axis) -> Distribution:
+    """What became of the finite values of a weight; both arrays have its shape."""
+    histogram, errors = np.zeros(axis.bins, np.intp), np.zeros(axis.bins)
+    before, after = array.reshape(-1), quantized.reshape(-1)
+    for start in range(0, before.size, _CHUNK):
+        one, other = before[start : start + _CHUNK], after[start : start + _CHUNK]
+        apart = one.astype(np.float64)
+        apart -= other
+        apart *= apart
+        errors += np.bincount(axis.places(one), apart, axis.bins)
+        histogram += np.bincount(axis.places(other), minlength=axis.bins)
+    return Distribution(histogram, errors)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two powers in dB: infinite where there is no noise, minus infinity where there is nothing else."""
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
 @dataclass(frozen=True)
@@ -59,7 +129,7 @@ def error_table(
     array = np.ascontiguousarray(array, dtype=np.float32)
     if not array.size:
         raise QuantizationError(f"{name}: a weight without values has no errors")
-    edges = float(array.min()), float(array.max())
+    axis = Axis.of(array, bins or 1)
     power = float(np.mean(np.square(array, dtype=np.float64)))
     channels = Channels(array.shape, channel_axis, groups)
     found: analysis.Analysis | None = None
@@ -69,7 +139,7 @@ def error_table(
             found = found or analysis.KEPT.analysis(array)
             table = found.kmeans_table(array, scheme.bits)
             squared, largest, counts = found.errors(array, table)
-            histogram = _binned(table, edges, bins, counts) if bins else None
+            histogram = axis.histogram(table, counts) if bins else None
         else:
             squared, largest, histogram = 0.0, 0.0, np.zeros(bins, np.intp) if bins else None
             for one, other in _decoded(scheme, array, channels, name):
@@ -78,10 +148,10 @@ def error_table(
                 squared += float(np.einsum("i,i->", apart, apart))
                 largest = max(largest, float(apart.max()), -float(apart.min()))
                 if histogram is not None:
-                    histogram += _binned(other, edges, histogram.size)
+                    histogram += axis.histogram(other)
         mse = squared / array.size
         nbytes = scheme.blank(array.shape, channel_axis, groups=groups).nbytes
-        rows.append(SchemeError(scheme, nbytes, mse, _decibels(power, mse), largest, histogram))
+        rows.append(SchemeError(scheme, nbytes, mse, decibels(power, mse), largest, histogram))
     return rows
 
 
@@ -105,26 +175,3 @@ def _decoded(scheme: Scheme, array: Floats, channels: Channels, name: str) -> It
             part = slice(begin, begin + _CHUNK)
             values = (codes[:, part] * step + bias[:, None]).astype(np.float32)
             yield some[:, part].reshape(-1), values.reshape(-1)
-
-
-def _decibels(signal: float, noise: float) -> float:
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
-
-
-def _binned(
-    values: Floats, edges: tuple[float, float], bins: int, counts: NDArray[np.intp] | None = None
-) -> NDArray[np.intp]:
-    """How many values, or how many of each where `counts` says so, are in each of some equal bins."""
-    total = np.zeros(bins, np.intp)
-    low, high = edges
-    width = (high - low) / bins
-    for start in range(0, values.size, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        place = np.full(values[part].shape, bins // 2, np.intp)
-        if width > 0:
-            place = np.clip((values[part].astype(np.float64) - low) / width, 0, bins - 1).astype(np.intp)
-        weights = None if counts is None else counts[part].astype(np.float64)
-        total += np.bincount(place, weights, bins).astype(np.intp)
-    return total

@@ -437,7 +437,7 @@ class Computation:
         raise Cancelled("the computation was cancelled")
 
     def _prepare_histograms(self, cancelled: threading.Event) -> None:
-        """The histograms of all layers, so that choosing one needs no kernel; large models compute them when asked."""
+        """All histograms, so that choosing one needs no kernel; those of large models are computed when asked for."""
         graph = self._model.graph
         if sum(weight.count for weight in graph.weights) > PREPARED_WEIGHTS:
             return
@@ -446,6 +446,7 @@ class Computation:
                 return
             if node.weights:
                 self._screen.prepare_histogram(node.id)
+        self._screen.prepare_whole_histogram(cancelled)
 
     def _measure_shapes(self, image: int) -> None:
         """The shapes inside the model, once; where they cannot be told, the graph says nothing of them."""

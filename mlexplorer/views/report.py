@@ -16,7 +16,7 @@ LINKED = ("bits", "scheme", "layer", "image", "teach")
 _EXPORT = re.compile(r"^export default ", re.MULTILINE)
 _LEFT_OUT = ("progress", "working", "offer", "said", "forget_pictures")
 """Messages about a computation that is not there, and about files of whoever made the report."""
-_ABILITIES = ("saves", "calibrates", "finds", "edits")
+_ABILITIES = ("saves", "calibrates", "finds", "edits", "asks")
 """What a view offers only where a kernel answers."""
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -108,6 +109,10 @@ class Screen:
         if layer:
             self.histogram.prepare(layer)
 
+    def prepare_whole_histogram(self, cancelled: threading.Event) -> None:
+        """Have the histogram of the whole model ready, as far as that goes before `cancelled` is set."""
+        self.histogram.prepare_whole(cancelled)
+
     def measure_shapes(self, inputs: Any) -> None:
         """Show the shapes of the values inside the model, from one run."""
         self.graph.measure_shapes(inputs)
@@ -145,6 +150,7 @@ class Screen:
         self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name)
         self.choosing.show_plan(bits_of_plan(self._model, plan), name, nbytes)
         self.graph.show_plan(plan)
+        self.histogram.show_plan(plan)
 
     def repeat(self) -> None:
         """Send everything once more to a page that has not said yet that it is ready."""

@@ -1,175 +1,59 @@
-// A layer's weights twice, with the levels of linear quantization and with those of a look-up table.
+// Weights twice, as linear quantization and as a table have them: levels, errors, or all bit depths behind each other.
 
-const BINS = 128;
-const PLOT = 128;
-const STRIP = 30;
-const ROWS = 30;
-const DOTS = 32;
+const MODES = { levels: "Levels", error: "Error", depths: "1–8 bits" };
 const GAP = 20;
+const WHOLE = "whole model";
 
-function decode(content, buffers) {
-  if (content.error) return content;
-  const [counts, linearCounts, tableCounts] = buffers.slice(0, 3).map((buffer) => new Uint32Array(copyBytes(buffer)));
-  const [lows, highs, tables] = buffers.slice(3).map((buffer) => new Float32Array(copyBytes(buffer)));
-  return { ...content, counts, linearCounts, tableCounts, lows, highs, tables, most: counts.reduce((a, b) => Math.max(a, b), 1) };
+// What the two panels show: the chosen scheme on the side of its family, the other family as it is without anything.
+function shownOn(family, { data, weights, scheme, bits }) {
+  const row = (name, depth) => weights.row(name, depth) ?? made(data, weights, name, depth);
+  if (scheme !== MIXED) {
+    const chosen = plainOf(scheme) === family;
+    const own = chosen ? scheme : family;
+    return { scheme: own, bits, chosen, row: row(own, bits), name: depthName(own, bits), rows: BITS.map((depth) => row(own, depth)) };
+  }
+  const [side, depth] = weights.whole ? [data.plan?.family, bits] : data.plan?.weights[weights.key] ?? [null, bits];
+  const rows = BITS.map((one) => row(family, one));
+  if (side !== family) return { scheme: family, bits: depth, chosen: false, row: rows[depth - 1], name: depthName(family, depth), rows };
+  if (weights.whole) return { scheme: MIXED, bits: 0, chosen: true, row: row(MIXED, 0), name: depthName(MIXED, 0), rows };
+  const name = `${depthName(family, depth)}, ${SCHEME_NAMES[MIXED]}`;
+  return { scheme: MIXED, bits: depth, chosen: true, row: row(MIXED, 0) ?? rows[depth - 1], name, rows };
 }
 
-const number = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
-
-const usedLevels = (table, counts) => [...table].map((level, index) => ({ level, count: counts[index] })).filter(({ count }) => count);
-
-// The levels of the table at a bit depth, and how many weights each stands for; entries that repeat stand for none.
-function tableLevels(weight, bits) {
-  const start = (1 << bits) - 2;
-  const place = [start, start + (1 << bits)];
-  return usedLevels(weight.tables.subarray(...place), weight.tableCounts.subarray(...place));
+// Rows that came by themselves, of error feedback and of mixed plans, are added when their weights are shown.
+function made(data, weights, scheme, bits) {
+  const found = data.made.get(`${weights.whole ? WHOLE : weights.key} ${keyOf(scheme, bits)}`);
+  if (found) weights.add(scheme, found.bits ?? bits, found);
+  return weights.row(scheme, bits) ?? null;
 }
 
-// The linear levels of a weight with one scale, each with what its bin holds.
-function linearLevels(weight, bits) {
-  const [low, high] = [weight.lows[0], weight.highs[0]];
-  const last = (1 << bits) - 1;
-  const counts = weight.linearCounts.subarray((bits - 1) * BINS, bits * BINS);
-  const width = (weight.high - weight.low) / BINS || 1;
-  return Array.from({ length: last + 1 }, (_, index) => {
-    const level = low + ((high - low) * index) / last;
-    const bin = Math.min(BINS - 1, Math.max(0, Math.floor((level - weight.low) / width)));
-    return { level, count: counts[bin] / Math.max(1, (last + 1) / BINS) };
-  });
-}
-
-class Panel {
-  constructor(scheme) {
-    this.scheme = scheme;
-    this.title = html("strong", {});
-    this.error = html("span", { class: "sqnr" });
-    this.canvas = html("canvas", { role: "img" });
-    this.axis = html("div", { class: "range", "aria-hidden": "true" }, html("span"), html("span"));
-    this.element = html("figure", { class: scheme, hidden: scheme === FEEDBACK }, html("figcaption", {}, this.title, this.error), this.canvas, this.axis);
-  }
-
-  // `calibrated` has the levels that error feedback made, null where it has not run.
-  paint(weight, bits, width, chosen, colours, calibrated) {
-    const scale = window.devicePixelRatio || 1;
-    const height = PLOT + STRIP + 6;
-    const [pixels, lines] = [Math.round(width * scale), Math.round(height * scale)];
-    if (this.canvas.width !== pixels || this.canvas.height !== lines) [this.canvas.width, this.canvas.height] = [pixels, lines];
-    this.canvas.style.height = `${height}px`;
-    const context = this.canvas.getContext("2d");
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, width, height);
-    const span = weight.high - weight.low || 1;
-    const x = (value) => 1 + ((value - weight.low) / span) * (width - 2);
-    this.bars(context, weight, width, colours.grey);
-    context.fillStyle = context.strokeStyle = colours[this.scheme];
-    const channels = weight.lows.length;
-    const levels = this.scheme === FEEDBACK ? calibrated?.levels ?? [] : tableLevels(weight, bits);
-    if (this.scheme === "linear" && channels > 1) this.distribution(context, weight, bits, width, channels);
-    else this.stems(context, weight, x, this.scheme === "linear" ? linearLevels(weight, bits) : levels, colours);
-    context.fillStyle = colours.line;
-    context.fillRect(0, PLOT, width, 1);
-    context.fillStyle = colours[this.scheme];
-    if (this.scheme === "linear") this.lattices(context, weight, bits, x);
-    else this.ticks(context, levels.map(({ level }) => x(level)));
-    const known = this.scheme !== FEEDBACK || calibrated;
-    const sqnr = this.scheme === FEEDBACK ? calibrated?.sqnr : weight.sqnr[SCHEMES.indexOf(this.scheme)][bits - 1];
-    const exact = !known ? "not computed" : sqnr === null ? "exact" : `SQNR ${sqnr.toFixed(1)} dB`;
-    this.title.textContent = depthName(this.scheme, bits);
-    this.error.textContent = exact;
-    this.element.classList.toggle("on", chosen);
-    this.axis.firstChild.textContent = number(weight.low);
-    this.axis.lastChild.textContent = number(weight.high);
-    this.canvas.setAttribute("aria-label", `Histogram of ${weight.name} with the levels of ${depthName(this.scheme, bits)}, ${exact}`);
-  }
-
-  bars(context, weight, width, colour) {
-    context.fillStyle = colour;
-    const step = (width - 2) / BINS;
-    for (let bin = 0; bin < BINS; bin += 1) {
-      const tall = (weight.counts[bin] / weight.most) * (PLOT - 8);
-      context.fillRect(1 + bin * step, PLOT - tall, step + 0.4, tall);
-    }
-  }
-
-  // With a scale for every channel the levels are too many to draw as stems: where the quantized weights lie instead.
-  distribution(context, weight, bits, width, channels) {
-    const counts = weight.linearCounts.subarray((bits - 1) * BINS, bits * BINS);
-    const spread = Math.max(1, BINS / (channels << bits));
-    const step = (width - 2) / BINS;
-    context.globalAlpha = 0.85;
-    for (let bin = 0; bin < BINS; bin += 1) {
-      const tall = Math.min(1.05, counts[bin] / spread / weight.most) * (PLOT - 8);
-      if (counts[bin]) context.fillRect(1 + bin * step + step * 0.2, PLOT - tall, Math.max(0.75, step * 0.6), tall);
-    }
-    context.globalAlpha = 1;
-  }
-
-  // A stem is as high as the weights are dense around its level: their number by the width of the level's cell.
-  stems(context, weight, x, levels, colours) {
-    const width = (weight.high - weight.low) / BINS || 1;
-    const dotted = levels.length <= DOTS;
-    context.lineWidth = dotted ? 1.5 : 0.75;
-    const tops = levels.map(({ level, count }, index) => {
-      const left = index ? (level + levels[index - 1].level) / 2 : Math.min(weight.low, level);
-      const right = index + 1 < levels.length ? (level + levels[index + 1].level) / 2 : Math.max(weight.high, level);
-      const dense = (count * width) / Math.max(right - left, width * 0.05);
-      return [x(level), PLOT - Math.min(1.03, dense / weight.most) * (PLOT - 8)];
-    });
-    context.beginPath();
-    for (const [at, top] of tops) {
-      context.moveTo(at, PLOT);
-      context.lineTo(at, top);
-    }
-    context.stroke();
-    if (!dotted) return;
-    for (const [at, top] of tops) {
-      context.beginPath();
-      context.arc(at, top, 2.75, 0, 7);
-      context.fill();
-      context.strokeStyle = colours.background;
-      context.lineWidth = 1;
-      context.stroke();
-    }
-  }
-
-  // A row for each channel, with a tick at each of its levels.
-  lattices(context, weight, bits, x) {
-    const channels = weight.lows.length;
-    const rows = Math.min(ROWS, channels);
-    const tall = STRIP / rows;
-    context.globalAlpha = 0.8;
-    context.beginPath();
-    for (let row = 0; row < rows; row += 1) {
-      const channel = Math.floor((row * channels) / rows);
-      const [left, right] = [x(weight.lows[channel]), x(weight.highs[channel])];
-      const step = (right - left) / ((1 << bits) - 1);
-      const top = PLOT + 6 + row * tall;
-      if (step < 1.6) context.rect(left, top, Math.max(1, right - left), tall);
-      else for (let index = 0; index < 1 << bits; index += 1) context.rect(left + index * step - 0.6, top, 1.2, tall);
-    }
-    context.fill();
-    context.globalAlpha = 1;
-  }
-
-  ticks(context, positions) {
-    context.globalAlpha = 0.8;
-    context.beginPath();
-    for (const at of positions) context.rect(at - 0.6, PLOT + 6, 1.2, STRIP);
-    context.fill();
-    context.globalAlpha = 1;
-  }
-}
-
-function mount({ model, root, data }) {
+function mount({ model, root, data, choose }) {
+  const name = uniqueId("histogram");
   const about = html("small");
-  const picker = html("select", { "aria-label": "Weight of the layer", onchange: () => { data.picked = picker.value; repaint(); } });
-  const panels = SCHEMES.map((scheme) => new Panel(scheme));
+  const picker = html("select", { "aria-label": "Weights to show", onchange: () => pick() });
+  const modes = Object.entries(MODES).map(([mode, label]) => html(
+    "label", {},
+    html("input", { type: "radio", name, value: mode, checked: mode === data.mode, onchange: () => { data.mode = mode; repaint(); } }),
+    html("span", {}, label),
+  ));
+  const logarithmic = html("input", { type: "checkbox", checked: data.logarithmic, onchange: () => { data.logarithmic = logarithmic.checked; repaint(); } });
+  const bar = html(
+    "div", { class: "bar" },
+    html("div", { class: "modes", role: "radiogroup", "aria-label": "What the histograms show" }, modes),
+    html("label", { class: "log" }, logarithmic, "log counts"),
+  );
+  const panels = ["linear", "lookup_table"].map((family) => new Panel(family, html("p", { class: "unseen", id: uniqueId("words") })));
   const pair = html("div", { class: "pair" }, panels.map((panel) => panel.element));
   const caption = html("p", { class: "note" });
-  const empty = html("p", { class: "note" });
-  root.append(html("div", { class: "top" }, html("h3", {}, "Weights", about), picker), pair, caption, empty);
+  const readout = html("p", { class: "note readout" });
+  const below = html("div", { class: "below" }, caption, readout);
+  const empty = html("p", { class: "note", role: "status" });
+  root.append(html("div", { class: "top" }, html("h3", {}, "Weights", about), picker), bar, pair, below, empty);
   let width = 0;
   let listed = null;
+  let painted = [];
+  let now = null;
+  let bin = null;
   const asked = new Set();
   const stopWatching = watchWidth(pair, (next) => { width = (next - GAP) / 2; repaint(); });
 
@@ -177,66 +61,239 @@ function mount({ model, root, data }) {
   let palette = null;
   function colours() {
     const style = getComputedStyle(root);
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const colour = (property) => style.getPropertyValue(property).trim();
+    const family = style.fontFamily;
+    const known = new Map();
     return {
-      linear: colour("--mlx-linear"), lookup_table: colour("--mlx-lookup-table"), [FEEDBACK]: colour("--mlx-feedback"), background: colour("--mlx-bg"),
-      grey: colour("--mlx-bars"), line: colour("--mlx-line"),
+      background: colour("--mlx-bg"), ground: colour("--mlx-ground"), grey: colour("--mlx-bars"), line: colour("--mlx-line"), muted: colour("--mlx-muted"),
+      font: `10.5px ${family}`, strong: `700 11px ${family}`,
+      of(scheme, side) {
+        if (!known.has(scheme)) {
+          const probe = html("i", { class: `${side} ${scheme}`, hidden: true });
+          root.append(probe);
+          known.set(scheme, getComputedStyle(probe).getPropertyValue("--mlx-own").trim());
+          probe.remove();
+        }
+        return known.get(scheme);
+      },
     };
   }
 
-  function list(layer) {
-    if (listed === layer) return;
-    listed = layer;
-    picker.replaceChildren(...layer.weights.map(({ key, name }) => html("option", { value: key }, name)));
-    picker.hidden = layer.weights.length < 2;
+  function pick() {
+    data.whole = picker.value === WHOLE;
+    if (!data.whole) data.picked = picker.value;
+    repaint();
   }
 
-  function explain(weight, bits, scheme) {
-    const channels = weight.lows.length;
-    const levels = 1 << bits;
-    const linear = channels > 1
-      ? `Linear: ${levels} even levels for each of ${channels} channels${channels > ROWS ? `, ${ROWS} of them drawn` : ""} as rows of ticks`
-      : `Linear: ${levels} even levels`;
-    caption.textContent = `Grey: the ${weight.original_bits}-bit weights. ${linear}. LUT: one table of ${levels} levels.`;
-    if (scheme === FEEDBACK) caption.textContent += " With feedback a weight may take a level beside the nearest one, to make up for others: what counts is the output.";
+  function ask(content) {
+    const key = JSON.stringify(content);
+    if (asked.has(key)) return;
+    asked.add(key);
+    model.send(content);
+  }
+
+  function list(layer) {
+    if (listed === layer && picker.options.length) return;
+    listed = layer;
+    const options = (layer?.weights ?? []).map(({ key, name: label }) => html("option", { value: key }, label));
+    picker.replaceChildren(...options, html("option", { value: WHOLE }, WHOLE));
+  }
+
+  // The weights to show, or the reason why there are none.
+  function find() {
+    const id = model.get("layer");
+    const layer = data.layers.get(id);
+    list(layer);
+    if (data.whole) {
+      picker.value = WHOLE;
+      const whole = data.weights.get(WHOLE);
+      if (whole) return { title: WHOLE, weights: whole, reason: whole.error };
+      if (!data.asks) return { title: WHOLE, reason: "Not in this file: the whole model was not counted." };
+      ask({ type: "whole" });
+      const { done, weights } = data.progress ?? {};
+      return { title: WHOLE, reason: weights ? `Counting: ${done} of ${weights} weights …` : "Counting all weights …" };
+    }
+    const own = layer?.weights.some(({ key }) => key === data.picked);
+    const key = own ? data.picked : layer?.weights[0]?.key;
+    if (key) picker.value = key;
+    if (!id) return { reason: "Choose a layer in the graph to see its weights." };
+    if (!layer) {
+      if (!data.asks) return { reason: "Not in this file: this layer was not counted." };
+      ask({ type: "layer", layer: id });
+      return { reason: "Computing the histogram …" };
+    }
+    if (!layer.weights.length) return { title: layer.name, reason: `A ${layer.layer_type} layer has no weights.` };
+    const weights = data.weights.get(key);
+    return { title: layer.name, weights, reason: weights ? weights.error : "Computing the histogram …" };
+  }
+
+  function explain(weights, sides) {
+    const grey = weights.whole
+      ? `Grey: all ${wholeNumber(weights.count)} weights that quantization changes, of ${weights.weights} tensors.`
+      : `Grey: the ${weights.original_bits}-bit weights.`;
+    if (data.mode === "depths") {
+      caption.textContent = `${grey} In colour: the quantized weights at 1 to 8 bits, with the SQNR in dB. Click on a depth to choose it.`;
+      return;
+    }
+    if (data.mode === "error") {
+      caption.textContent = `${grey} Below: what the weights of each bin add to the squared error, in % of the sum of all squares, on one scale for both. All together: ${sides.map(({ row, name: label }) => `${label} ${row ? percent(row.error / weights.energy) : "unknown"}`).join(", ")}.`;
+      return;
+    }
+    const channels = sides[0].row?.lattices?.first.length ?? 1;
+    const each = channels > 1 ? ` for each of ${channels} channels${channels > LATTICE_ROWS ? `, ${LATTICE_ROWS} of them drawn` : ""} as rows of ticks` : "";
+    const words = weights.whole
+      ? " In colour: the quantized ones. Levels differ from layer to layer."
+      : ` Linear: ${1 << sides[0].bits} even levels${each}. LUT: one table of ${levelCount(sides[1].bits)}.`;
+    const feedback = sides.some(({ scheme }) => hasFeedback(scheme))
+      ? " With feedback a weight may take a level beside the nearest one, to make up for others: what counts is the output."
+      : "";
+    caption.textContent = grey + words + feedback;
+  }
+
+  // What the canvas shows, in words.
+  function describe(weights, { row, name: label, rows }) {
+    const [low, high] = weights.middleHalf.map(shortNumber);
+    const parts = [`${wholeNumber(weights.count)} weights from ${shortNumber(weights.low)} to ${shortNumber(weights.high)}, half of them between ${low} and ${high}.`];
+    if (data.mode === "depths") {
+      const told = rows.map((one, index) => `${index + 1}: ${one ? ratio(one.sqnr).replace("SQNR ", "") : "not computed"}`);
+      return [...parts, `SQNR by bits: ${told.join("; ")}.`].join(" ");
+    }
+    if (!row) return [...parts, `${label} is not computed.`].join(" ");
+    if (row.levels && row.levels.length <= 16) parts.push(`Levels: ${row.levels.map(({ level, count }) => `${shortNumber(level)} for ${wholeNumber(count)}`).join(", ")}.`);
+    else if (row.levels) parts.push(`${row.levels.length} levels in use from ${shortNumber(row.levels[0].level)} to ${shortNumber(row.levels.at(-1).level)}.`);
+    if (row.worst > 0) {
+      const [left, right] = weights.edges(row.errors.indexOf(row.worst)).map(shortNumber);
+      parts.push(`The most of the squared error, ${percent(row.worst / row.error)}, comes from the weights between ${left} and ${right}.`);
+    }
+    return parts.join(" ");
+  }
+
+  function nearest(levels, value) {
+    return levels.reduce((best, one) => (Math.abs(one.level - value) < Math.abs(best.level - value) ? one : best));
+  }
+
+  // What one panel has in a bin, in words.
+  function within(weights, { row }) {
+    if (!row) return "not computed";
+    const error = row.error ? `${percent(row.errors[bin] / row.error)} of the error` : "no error";
+    if (!row.levels) return `${wholeNumber(row.histogram[bin])} quantized weights, ${error}`;
+    const { level, count } = nearest(row.levels, (weights.edges(bin)[0] + weights.edges(bin)[1]) / 2);
+    return `nearest level ${Number(level.toPrecision(3))} for ${wholeNumber(count)}, ${error}`.replace("-", "−");
+  }
+
+  function read() {
+    const weights = now?.weights;
+    if (bin !== null && !(bin < (weights?.bins ?? 0))) bin = null;
+    const shown = weights && bin !== null;
+    caption.classList.toggle("away", Boolean(shown));
+    readout.classList.toggle("away", !shown);
+    if (!weights) return;
+    const place = data.mode === "depths" ? [stackLeft, stackRight(width)] : [SIDE, width - SIDE];
+    panels.forEach((panel) => panel.point(weights, bin, place));
+    if (shown) {
+      const [left, right] = weights.edges(bin).map((edge) => Number(edge.toPrecision(3)).toString().replace("-", "−"));
+      const range = `${left} to ${right}: ${wholeNumber(weights.counts[bin])} weights`;
+      const told = now.sides.map((side) => within(weights, side));
+      readout.replaceChildren(html("strong", {}, range), ...now.sides.map((side, index) => html("span", {}, html("b", { class: `${panels[index].family} ${side.scheme}` }, side.name), `: ${told[index]}`)));
+      panels.forEach((panel, index) => panel.canvas.setAttribute("aria-valuetext", data.mode === "depths" ? depthText(now.sides[index]) : `${range}; ${told[index]}`));
+    } else panels.forEach((panel, index) => panel.canvas.setAttribute("aria-valuetext", data.mode === "depths" ? depthText(now.sides[index]) : "no bin"));
+  }
+
+  const depthText = ({ name: label, row }) => `${label}, ${row ? ratio(row.sqnr) : "not computed"}`;
+
+  function move(next) {
+    if (next === bin) return;
+    bin = next;
+    read();
+  }
+
+  const binAt = (event, panel) => {
+    const { left } = panel.canvas.getBoundingClientRect();
+    const [from, to] = data.mode === "depths" ? [stackLeft, stackRight(width)] : [SIDE, width - SIDE];
+    const found = Math.floor(((event.clientX - left - from) / (to - from)) * now.weights.bins);
+    return Math.min(now.weights.bins - 1, Math.max(0, found));
+  };
+
+  function chooseDepth(panel, bits) {
+    const scheme = model.get("scheme");
+    choose({ bits, scheme: scheme !== MIXED && plainOf(scheme) === panel.family ? scheme : panel.family });
+  }
+
+  function pressed(panel, key) {
+    if (!now) return false;
+    if (data.mode === "depths") {
+      const bits = { ArrowLeft: model.get("bits") - 1, ArrowDown: model.get("bits") - 1, ArrowRight: model.get("bits") + 1, ArrowUp: model.get("bits") + 1, Home: 1, End: 8 }[key];
+      if (bits === undefined) return false;
+      chooseDepth(panel, Math.min(8, Math.max(1, bits)));
+      return true;
+    }
+    const last = now.weights.bins - 1;
+    const here = bin ?? now.weights.bin((now.weights.middleHalf[0] + now.weights.middleHalf[1]) / 2);
+    const step = bin === null ? 0 : 1;
+    const next = { ArrowLeft: here - step, ArrowDown: here - step, ArrowRight: here + step, ArrowUp: here + step, PageDown: here - 10, PageUp: here + 10, Home: 0, End: last }[key];
+    if (key === "Escape" && bin !== null) move(null);
+    else if (next === undefined) return false;
+    else move(Math.min(last, Math.max(0, next)));
+    panel.canvas.setAttribute("aria-valuenow", bin ?? 0);
+    return true;
+  }
+
+  for (const panel of panels) {
+    panel.plot.addEventListener("pointermove", (event) => { if (now) move(binAt(event, panel)); });
+    panel.plot.addEventListener("pointerleave", () => move(null));
+    panel.plot.addEventListener("click", (event) => {
+      if (now && data.mode === "depths") chooseDepth(panel, depthAt(event.clientY - panel.canvas.getBoundingClientRect().top));
+    });
+    panel.canvas.addEventListener("blur", () => move(null));
+    arrowKeys(panel.canvas, (key) => pressed(panel, key));
+  }
+
+  function paint(weights) {
+    const [bits, scheme] = [model.get("bits"), model.get("scheme")];
+    const sides = panels.map((panel) => shownOn(panel.family, { data, weights, scheme, bits }));
+    palette ??= colours();
+    // nothing is drawn again for messages about something else
+    const next = [weights, data.mode, data.logarithmic, width, palette, ...sides.flatMap(({ row, name: label, chosen, rows }) => [row, label, chosen, ...rows])];
+    if (next.length === painted.length && next.every((value, index) => value === painted[index])) return;
+    painted = next;
+    now = { weights, sides };
+    const top = Math.max(weights.most, ...sides.map(({ row }) => row?.top ?? 0));
+    const worst = Math.max(0, ...sides.map(({ row }) => row?.worst ?? 0));
+    panels.forEach((panel, index) => {
+      const side = sides[index];
+      panel.paint({ ...side, weights, palette, width, mode: data.mode, logarithmic: data.logarithmic, top, worst, labelled: index === 0 });
+      const depths = data.mode === "depths";
+      const what = depths ? `${SCHEME_NAMES[panel.family]} at 1 to 8 bits` : depthName(side.scheme === MIXED ? panel.family : side.scheme, side.bits);
+      const attributes = {
+        "aria-label": `${depths ? "Bit depth; histograms" : data.mode === "error" ? "Bin; histogram and squared error" : "Bin; histogram"} of ${weights.name}, ${what}`,
+        "aria-valuemin": depths ? 1 : 0, "aria-valuemax": depths ? 8 : weights.bins - 1, "aria-valuenow": depths ? bits : bin ?? 0,
+      };
+      for (const [attribute, value] of Object.entries(attributes)) panel.canvas.setAttribute(attribute, value);
+      panel.words.textContent = describe(weights, side);
+    });
+    explain(weights, sides);
+    read();
   }
 
   function repaint() {
-    const id = model.get("layer");
-    const bits = model.get("bits");
-    const scheme = model.get("scheme");
-    root.dataset.scheme = scheme;
-    const layer = data.layers.get(id);
-    if (id && !layer && !asked.has(id)) {
-      asked.add(id);
-      model.send({ type: "layer", layer: id });
-    }
-    if (layer) list(layer);
-    const own = layer?.weights.some(({ key }) => key === data.picked);
-    const key = own ? data.picked : layer?.weights[0]?.key;
-    const weight = data.weights.get(key);
-    if (key) picker.value = key;
-    const drawable = weight && !weight.error;
-    pair.hidden = caption.hidden = !drawable;
-    picker.hidden = !layer || layer.weights.length < 2;
-    about.textContent = layer ? [layer.name, weight?.shape.join(" × ")].filter(Boolean).join(", ") : "";
-    empty.hidden = Boolean(drawable);
-    if (!id) empty.textContent = "Choose a layer in the graph to see its weights.";
-    else if (!layer) empty.textContent = "Computing the histogram …";
-    else if (!layer.weights.length) empty.textContent = `A ${layer.layer_type} layer has no weights.`;
-    else empty.textContent = weight?.error ?? "Computing the histogram …";
-    if (!drawable) return;
-    explain(weight, bits, scheme);
-    if (!width) return;
-    palette ??= colours();
-    for (const panel of panels) {
-      panel.element.hidden = panel.scheme === (scheme === FEEDBACK ? "lookup_table" : FEEDBACK);
-      if (!panel.element.hidden) panel.paint(weight, bits, width, panel.scheme === scheme, palette, data.calibrated.get(`${key} ${bits}`));
-    }
+    root.dataset.scheme = model.get("scheme");
+    const { title, weights, reason } = find();
+    const drawable = Boolean(weights) && !reason;
+    about.textContent = [title, drawable && !weights.whole ? weights.shape.join(" × ") : ""].filter(Boolean).join(", ");
+    about.title = about.textContent;
+    bar.hidden = pair.hidden = below.hidden = !drawable;
+    empty.hidden = drawable;
+    if (!drawable) {
+      empty.textContent = reason;
+      now = null;
+      painted = [];
+    } else if (width > 0) paint(weights);
   }
 
   const themes = new MutationObserver(() => { palette = null; repaint(); });
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
+  const watched = { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "theme"] };
+  themes.observe(document.body, watched);
+  themes.observe(document.documentElement, watched);
   return {
     repaint,
     destroy: () => {
@@ -247,17 +304,24 @@ function mount({ model, root, data }) {
 }
 
 export default defineView("histogram", {
-  teach: () => "Most weights lie near zero. Linear levels stand at equal distances from the smallest weight to the largest, so that many of them stand where hardly any weight is; a table moves its levels to where the weights are, and each weight goes to the nearest one.",
-  initial: () => ({ layers: new Map(), weights: new Map(), calibrated: new Map(), picked: "" }),
+  teach: () => "Most weights lie near zero. Linear levels stand at equal distances from the smallest weight to the largest, so that many of them stand where hardly any weight is; a table moves its levels to where the weights are, and each weight goes to the nearest one. The error is how far that is: where many weights share a few levels, it adds up.",
+  initial: () => ({ asks: true, layers: new Map(), weights: new Map(), made: new Map(), plan: null, progress: null, picked: "", whole: false, mode: "levels", logarithmic: false }),
   receive(data, content, buffers) {
-    if (content.type === "layer") data.layers.set(content.layer, content);
-    else if (content.type === "weight") data.weights.set(content.key, decode(content, buffers));
-    else if (content.type === "calibrated") {
-      const [tables, counts] = [new Float32Array(copyBytes(buffers[0])), new Uint32Array(copyBytes(buffers[1]))];
-      content.weights.forEach(({ key, sqnr }, index) => {
-        const place = [index << content.bits, (index + 1) << content.bits];
-        data.calibrated.set(`${key} ${content.bits}`, { sqnr, levels: usedLevels(tables.subarray(...place), counts.subarray(...place)) });
-      });
+    const keep = (key, scheme, bits, row) => {
+      data.made.set(`${key} ${keyOf(scheme, bits)}`, row);
+      data.weights.get(key)?.rows?.delete(keyOf(scheme, bits));
+    };
+    if (content.type === "kernel") data.asks = content.asks;
+    else if (content.type === "layer") data.layers.set(content.layer, content);
+    else if (content.type === "weight") data.weights.set(content.key, content.error ? content : weightOf(content, buffers));
+    else if (content.type === "progress") data.progress = content;
+    else if (content.type === "whole") data.weights.set(WHOLE, content.error ? content : wholeOf(content, buffers));
+    else if (content.type === "whole_row") keep(WHOLE, content.scheme, content.bits, { sqnr: content.sqnr, histogram: integers(buffers[0]), errors: reals(buffers[1]) });
+    else if (content.type === "calibrated") for (const [key, row] of madeOf(content.weights, buffers)) keep(key, content.scheme, content.bits, row);
+    else if (content.type === "plan") {
+      for (const key of data.weights.keys()) if (key !== WHOLE) { data.made.delete(`${key} ${MIXED}`); data.weights.get(key).rows?.delete(MIXED); }
+      for (const [key, row] of madeOf(content.made, buffers)) keep(key, MIXED, 0, row);
+      data.plan = content;
     }
   },
   mount,
