@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.converters.keras.comparing import check, keras, random_input
+import mlexplorer as mle
+from tests.converters.keras.comparing import TOLERANCE, check, error, keras, keras_outputs, random_input
 
 L = keras.layers
 
@@ -52,11 +54,43 @@ def test_multi_head_attention(arguments: dict[str, Any]) -> None:
     check(keras.Model(query, L.MultiHeadAttention(**arguments)(query, query, use_causal_mask=True)))
 
 
-def test_attention_mask() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"use_bias": False},
+        {"use_gate": True},
+        {"sliding_window": 3},
+        {"num_key_value_heads": 1},
+        {"num_key_value_heads": 6},
+    ],
+    ids=str,
+)
+def test_grouped_query_attention(arguments: dict[str, Any], tmp_path: Path) -> None:
+    def layer() -> Any:
+        return L.GroupQueryAttention(**{"head_dim": 4, "num_query_heads": 6, "num_key_value_heads": 3, **arguments})
+
+    query, value, key = keras.Input((5, 8)), keras.Input((7, 8)), keras.Input((7, 3))
+    model = keras.Model([query, value], layer()(query, value))
+    check(model)
+    check(keras.Model([query, value, key], layer()(query, value, key=key, use_causal_mask=True)))
+    check(keras.Model([query, value], layer()(query, value, return_attention_scores=True)))
+    model.save(tmp_path / "model.keras")  # here weights bear other names, in another order
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    shapes = [(1, 5, 8), (1, 7, 8)]
+    feeds = [random_input(shape, seed) for seed, shape in enumerate(shapes)]
+    converted = mle.convert(tmp_path / "model.keras")
+    names = [feature.name for feature in converted.inputs]
+    (got,) = mle.predict(converted, dict(zip(names, feeds, strict=True))).values()
+    assert error(got, keras_outputs(loaded, feeds)[0]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("layer", [lambda: L.MultiHeadAttention(2, 3), lambda: L.GroupQueryAttention(3, 4, 2)])
+def test_attention_mask(layer: Any) -> None:
     query, mask = keras.Input((5, 6)), keras.Input((5, 5))
     kept = np.tril(np.ones((1, 5, 5), np.float32))
     kept[0, 3, 1] = 0
-    model = keras.Model([query, mask], L.MultiHeadAttention(2, 3)(query, query, attention_mask=mask))
+    model = keras.Model([query, mask], layer()(query, query, attention_mask=mask))
     check(model, [random_input((1, 5, 6)), kept])
 
 
@@ -80,5 +114,7 @@ def test_masks_of_the_inputs() -> None:
     # With scores, Keras computes by softmax, not by torch's own attention, which gives zeros for masked queries.
     for arguments in ({}, {"use_causal_mask": True}):
         scored = L.MultiHeadAttention(2, 4)(x, y, return_attention_scores=True, **arguments)
+        check(keras.Model([first, second], scored), feeds)
+        scored = L.GroupQueryAttention(4, 6, 2)(x, y, return_attention_scores=True, **arguments)
         check(keras.Model([first, second], scored), feeds)
     check(keras.Model([first, second], L.MultiHeadAttention(2, 4)(L.Embedding(20, 8)(first), y)), feeds)

@@ -5,8 +5,8 @@ What masks and causality hide is collected as blobs of 1 and 0 that broadcast ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod, sqrt
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -110,37 +110,86 @@ def multi_head_attention(c: Context) -> Any:
 
     Weights in Keras' order: kernels [features, heads, size] and biases of query, key and value, then of the output.
     """
-    query, value, key = _calls(c)
     use_bias = bool(c.get("use_bias", True))
-    arrays = c.weights(8 if use_bias else 4)
-    pairs = [(arrays[2 * n], arrays[2 * n + 1]) if use_bias else (arrays[n], None) for n in range(4)]
+    arrays = iter(c.weights(8 if use_bias else 4))
+    parts = {part: (next(arrays), next(arrays) if use_bias else None) for part in _PARTS}
     c.refuse_unless("use_gate", False)
     axes = c.get("attention_axes", [1])
-    if query.rank != 3 or value.rank != 3 or list([axes] if isinstance(axes, int) else axes) not in ([1], [-2]):
+    if list([axes] if isinstance(axes, int) else axes) not in ([1], [-2]):
+        c.refuse(f"attention_axes is {axes}; attention over one axis of three is known")
+    return _by_heads(c, parts, int(c.get("key_dim")))
+
+
+@converts("GroupQueryAttention", "GroupedQueryAttention")
+def grouped_query_attention(c: Context) -> Any:
+    """GroupedQueryAttention: as MultiHeadAttention, but so many heads of the query share one of key and value.
+
+    With `use_gate`, sigmoids of a product of the query are factors of what was attended to.
+    """
+    arrays: dict[str, dict[str, Array]] = {}
+    for path, array in c.layer.weights.items():
+        part, _, role = path.rpartition("/")
+        part = part.removeprefix("_").removesuffix("_dense")  # checkpoints have the names of attributes
+        part, role = _NAMES.get(part, part), _NAMES.get(role, role)
+        arrays.setdefault(part, {})[role] = np.asarray(array, np.float32)
+    wanted = [*_PARTS, "gate"] if c.get("use_gate", False) else [*_PARTS]
+    use_bias = bool(c.get("use_bias", True))
+    return _by_heads(
+        c,
+        {part: (arrays[part]["kernel"], arrays[part]["bias"] if use_bias else None) for part in wanted},
+        int(c.get("head_dim")),
+    )
+
+
+_PARTS = ("query", "key", "value", "attention_output")
+_NAMES = {"output": "attention_output", "0": "kernel", "1": "bias"}
+
+
+def _by_heads(c: Context, parts: Mapping[str, tuple[Array, Array | None]], size: int) -> Any:
+    """Attention for each head of the query. `parts` holds kernels and biases; a head of the query is `size` wide.
+
+    Where key and value have fewer heads, those of the query that share one are more steps of the query for it.
+    """
+    query, value, key = _calls(c)
+    if query.rank != 3 or value.rank != 3:
         c.refuse(f"its query has the shape {list(query.shape)}; attention over one axis of three is known")
-    size = int(c.get("key_dim"))
-    heads = [
-        _heads(c, source, kernel, bias, part)
-        for source, (kernel, bias), part in zip((query, key, value), pairs, ("query", "key", "value"), strict=False)
-    ]
-    q, k, v = heads
-    scaled = c.add("activation", q.blob, part="scaled", linear={"alpha": 1 / sqrt(size)})
-    scores = c.add("batchedMatmul", scaled, k.blob, part="scores", transposeB=True)
+    q, k, v = (
+        _heads(c, source, *parts[part], part)
+        for source, part in zip((query, key, value), ("query", "key", "value"), strict=True)
+    )
+    batch, heads, steps, _ = q.shape
+    groups, others = k.shape[1:3]
+    shared = groups != heads
+    folded = (batch, groups, heads // groups * steps)
+    scaled = c.map(q, "activation", "scaled", linear={"alpha": 1 / sqrt(size)})
+    if shared:
+        scaled = c.reshape(scaled, [*folded, size], "query_groups")
+    scores = Value(c.add("batchedMatmul", scaled.blob, k.blob, part="scores", transposeB=True), (*folded, others))
+    if shared:
+        scores = c.reshape(scores, [batch, heads, steps, others], "scores_by_head")
     mask = _both(c, _masks_of_heads(c, query, value, key))
-    scores = _hidden(c, scores, mask)
-    weights = c.add("softmaxND", scores, part="weights", axis=3)
+    weights = c.add("softmaxND", _hidden(c, scores.blob, mask), part="weights", axis=3)
     if mask:  # a query that may see nothing gets nothing
         weights = c.add("multiplyBroadcastable", weights, mask, part="weights_masked")
-    joined = Value(c.add("batchedMatmul", weights, v.blob, part="attended"), (*q.shape[:3], v.shape[3]))
+    seen = Value(weights, (batch, heads, steps, others))
+    taken = c.reshape(seen, [*folded, others], "weights_by_group") if shared else seen
+    joined = Value(c.add("batchedMatmul", taken.blob, v.blob, part="attended"), (*folded, v.shape[3]))
+    if shared:
+        joined = c.reshape(joined, [batch, heads, steps, v.shape[3]], "attended_by_head")
     turned = c.transpose(joined, [0, 2, 1, 3], "steps")
-    rows = c.reshape(turned, [*query.shape[:2], prod(turned.shape[2:])], "rows")
-    kernel, bias = pairs[3]
+    rows = c.reshape(turned, [batch, steps, heads * v.shape[3]], "rows")
+    if "gate" in parts:
+        rows = rows.with_blob(c.add("multiplyBroadcastable", rows.blob, _gate(c, query, *parts["gate"]), part="gated"))
+    kernel, bias = parts["attention_output"]
     if kernel.ndim != 3:
         c.refuse(f"output_shape is {c.get('output_shape')}; one axis is known")
     y = product(c, rows, kernel.reshape(-1, kernel.shape[-1]), bias)
-    if c.keywords.get("return_attention_scores", False):
-        return [y, Value(weights, (query.shape[0], q.shape[1], query.shape[1], value.shape[1]))]
-    return y
+    return [y, seen] if c.keywords.get("return_attention_scores", False) else y
+
+
+def _gate(c: Context, query: Value, kernel: Array, bias: Array | None) -> str:
+    flat = product(c, query, kernel.reshape(len(kernel), -1), None if bias is None else bias.reshape(-1), "gate")
+    return str(c.add("activation", flat.blob, part="gate_sigmoid", sigmoid={}))
 
 
 _ARGUMENTS = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
@@ -175,6 +224,10 @@ def _masks_of_heads(c: Context, query: Value, value: Value, key: Value) -> list[
             kept.append(_axes(c, source.mask(), shape, name))
     if c.keywords.get("use_causal_mask", False):
         kept.append(c.constant(_causal(c, steps, others)[None, None], "causal_mask"))
+    if window := c.get("sliding_window"):
+        c.require_room(steps, others)
+        distance = np.abs(np.arange(steps)[:, None] - np.arange(others))
+        kept.append(c.constant((distance < int(window))[None, None], "window_mask"))
     mask = _given(c, "attention_mask")
     if isinstance(mask, Value):
         axes = mask.shape if mask.rank == 4 else (mask.shape[0], 1, *mask.shape[1:])
