@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mlexplorer as mle
-from tests.converters.keras.comparing import check, keras, layer_types, random_input, sequential
+from tests.converters.keras.comparing import check, keras, layer_types, random_input, randomize, sequential
 
 L = keras.layers
 
@@ -188,6 +188,46 @@ def test_very_long_sequences_are_not_written_out() -> None:
     with pytest.raises(mle.errors.UnsupportedError, match=r"'slow'.*3000 steps"):
         mle.convert(sequential(L.GRU(2, name="slow"), shape=(3000, 3)))
     check(sequential(made("LSTM"), shape=(300, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda **more: L.ConvLSTM1D(4, 3, **more), (5, 11, 3)),
+        (lambda **more: L.ConvLSTM1D(4, 2, padding="same", dilation_rate=2, use_bias=False, **more), (5, 11, 3)),
+        (lambda **more: L.ConvLSTM2D(4, (3, 2), **more), (5, 9, 7, 3)),
+        (lambda **more: L.ConvLSTM2D(4, (2, 4), padding="same", strides=(2, 1), **more), (5, 9, 7, 3)),
+        (
+            lambda **more: L.ConvLSTM2D(4, 3, activation="relu", recurrent_activation="hard_sigmoid", **more),
+            (1, 9, 7, 3),
+        ),
+        (lambda **more: L.ConvLSTM2D(4, (3, 2), data_format="channels_first", **more), (5, 3, 9, 7)),
+        (lambda **more: L.ConvLSTM1D(4, 2, data_format="channels_first", **more), (5, 3, 11)),
+    ],
+)
+def test_lstm_of_convolutions(layer: Any, shape: tuple[int, ...]) -> None:
+    check(sequential(layer(), shape=shape))
+    inputs = keras.Input(shape)
+    check(keras.Model(inputs, layer(return_sequences=True, return_state=True, go_backwards=True)(inputs)))
+    state = keras.Input(layer()(inputs).shape[1:])
+    outputs = layer(return_sequences=True)(inputs, initial_state=[state, state])
+    converted = check(keras.Model([inputs, state], outputs))
+    assert layer_types(converted).count("convolution") == 1 + shape[0]
+    assert layer_types(converted).count("loadConstantND") == 1
+
+
+def test_lstm_of_convolutions_in_batches() -> None:
+    model = randomize(sequential(L.ConvLSTM2D(4, (3, 2), return_sequences=True), shape=(5, 9, 7, 3)))
+    converted = mle.convert(model, input_name_shape_dict={"x": (2, 5, 9, 7, 3)})
+    check(model, [random_input((2, 5, 9, 7, 3))], converted=converted)
+
+
+def test_lstm_of_convolutions_is_refused_where_it_would_be_too_long_or_remember() -> None:
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'slow'.*501 steps .* 500 are the most"):
+        mle.convert(sequential(L.ConvLSTM1D(2, 1, name="slow"), shape=(501, 3, 1)))
+    inputs = keras.Input(batch_shape=(1, 5, 11, 3))
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'memory'.*stateful"):
+        mle.convert(keras.Model(inputs, L.ConvLSTM1D(2, 3, stateful=True, name="memory")(inputs)))
 
 
 def test_text_model() -> None:

@@ -6,8 +6,10 @@ from mlexplorer.converters.keras.context import CONVERTERS
 from mlexplorer.converters.keras.layers import (  # noqa: F401 - each registers its classes
     activation,
     attention,
+    conv_lstm,
     convolution,
     core,
+    locally_connected,
     merging,
     normalization,
     operators,

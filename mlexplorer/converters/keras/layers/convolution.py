@@ -27,7 +27,7 @@ def convolution(c: Context) -> Value:
     blob, sizes = c.image(rank)
     groups = int(c.get("groups", 1))
     weights = kernel.transpose(rank + 1, rank, *range(rank))
-    y = _convolve(c, blob, sizes, weights, bias, groups)
+    y = c.from_image(*convolve(c, blob, sizes, weights, bias, groups))
     return activate(c, y, c.get("activation"))
 
 
@@ -36,7 +36,7 @@ def depthwise_convolution(c: Context) -> Value:
     """DepthwiseConv1D, DepthwiseConv2D: kernels [*size, channels, multiplier], each channel by itself."""
     kernel, bias = _kernels(c, 1)
     blob, sizes = c.image(kernel.ndim - 2)
-    y = _convolve(c, blob, sizes, _depthwise(kernel), bias, sizes[1])
+    y = c.from_image(*convolve(c, blob, sizes, _depthwise(kernel), bias, sizes[1]))
     return activate(c, y, c.get("activation"))
 
 
@@ -46,9 +46,9 @@ def separable_convolution(c: Context) -> Value:
     depthwise, pointwise, bias = _kernels(c, 2)
     rank = depthwise.ndim - 2
     blob, sizes = c.image(rank)
-    y, between = _convolve(c.within("depthwise"), blob, sizes, _depthwise(depthwise), None, sizes[1], to_value=False)
+    blob, sizes = convolve(c.within("depthwise"), blob, sizes, _depthwise(depthwise), None, sizes[1])
     weights = pointwise.transpose(rank + 1, rank, *range(rank))
-    y = _convolve(c, y, between, weights, bias, 1, pointwise=True)
+    y = c.from_image(*convolve(c, blob, sizes, weights, bias, 1, pointwise=True))
     return activate(c, y, c.get("activation"))
 
 
@@ -90,7 +90,7 @@ def _depthwise(kernel: Array) -> Array:
     return kernel.transpose(rank, rank + 1, *range(rank)).reshape(channels * multiplier, 1, *size)
 
 
-def _convolve(
+def convolve(
     c: Context,
     blob: str,
     sizes: Sequence[int],
@@ -98,9 +98,11 @@ def _convolve(
     bias: Array | None,
     groups: int,
     pointwise: bool = False,
-    to_value: bool = True,
-) -> Any:
-    """A convolution with weights [filters, channels / groups, *size] as the layer's configuration says."""
+) -> tuple[str, list[int]]:
+    """A convolution of a blob like those of `image`, with weights [filters, channels / groups, *size].
+
+    Strides and padding are those of the layer's configuration. Returns the blob and its sizes N, C, ...
+    """
     batch, channels, *extent = sizes
     rank = len(extent)
     if weights.shape[1] * groups != channels:
@@ -121,9 +123,7 @@ def _convolve(
         extent = [n // s + 1 for n, s in zip(spare, strides, strict=True)]
     else:
         c.refuse(f"padding is {padding!r}; it must be 'valid', 'same' or 'causal'")
-    y = _write(c, blob, weights, bias, strides, dilation, groups, pads)
-    result = [batch, weights.shape[0], *extent]
-    return c.from_image(y, result) if to_value else (y, result)
+    return _write(c, blob, weights, bias, strides, dilation, groups, pads), [batch, weights.shape[0], *extent]
 
 
 def _write(
