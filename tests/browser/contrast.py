@@ -1,7 +1,7 @@
 """The contrast of every text on a page with what really lies behind it, pictures and drawings included.
 
-axe judges plain backgrounds only. Here the page is photographed with its letters taken away, and each letter's colour is
-compared with the pixels in its place, by the formula of WCAG 2.2 (1.4.3).
+axe judges plain backgrounds only. Here the page is photographed with and without its letters, and their colour is
+compared with the pixels around them, by the formula of WCAG 2.2 (1.4.3). Letters that something covers have none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 LEAST, LEAST_LARGE = 4.5, 3.0
 _SHARE = 0.1
@@ -28,7 +29,10 @@ _LETTERS = """root => {
       opacity *= parseFloat(own.opacity);
       if (own.overflowX === "visible" && own.overflowY === "visible") continue;
       const { left, top, right, bottom } = parent.getBoundingClientRect();
-      view = { left: Math.max(view.left, left), top: Math.max(view.top, top), right: Math.min(view.right, right), bottom: Math.min(view.bottom, bottom) };
+      view = {
+        left: Math.max(view.left, left), top: Math.max(view.top, top),
+        right: Math.min(view.right, right), bottom: Math.min(view.bottom, bottom),
+      };
     }
     for (const box of boxes) {
       const [left, top] = [Math.max(box.left, view.left), Math.max(box.top, view.top)];
@@ -39,7 +43,7 @@ _LETTERS = """root => {
     }
   };
   const shown = (element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true })
-    && !element.closest(".unseen, :disabled, [hidden], script, style, title");
+    && !element.closest(".unseen, :disabled, [aria-disabled=true], [hidden], script, style, title");
   const walker = document.createTreeWalker(document.querySelector(root), NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const { data, parentElement: element } = walker.currentNode;
@@ -69,8 +73,9 @@ _LETTERS = """root => {
   }
   return found;
 }"""
+_STILL = ".mlx * { transition: none !important; animation: none !important; caret-color: transparent !important; }"
 _WITHOUT = """
-.mlx, .mlx *, .mlx *::before, .mlx *::placeholder { -webkit-text-fill-color: transparent !important; transition: none !important; }
+.mlx, .mlx *, .mlx *::before, .mlx *::placeholder { -webkit-text-fill-color: transparent !important; }
 .mlx svg text { fill: transparent !important; }
 """
 
@@ -91,16 +96,26 @@ class Text:
 def texts(page: Any, root: str = ".mlx-explorer") -> list[Text]:
     """All texts in the page's window, each in as many parts as it has lines."""
     letters = page.evaluate(_LETTERS, root)
+    still = page.add_style_tag(content=_STILL)
+    written = _photograph(page)
     style = page.add_style_tag(content=_WITHOUT)
-    photograph = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    style.evaluate("style => style.remove()")
-    pixels = np.asarray(photograph, np.float64)
-    return [_judged(letter, pixels) for letter in letters]
+    bare = _photograph(page)
+    for tag in (style, still):
+        tag.evaluate("style => style.remove()")
+    near = ndimage.binary_dilation((written != bare).any(-1), iterations=1)
+    return [_judged(letter, bare, near) for letter in letters]
 
 
-def _judged(letter: dict[str, Any], pixels: NDArray[np.float64]) -> Text:
+def _photograph(page: Any) -> NDArray[np.float64]:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), np.float64)
+
+
+def _judged(letter: dict[str, Any], bare: NDArray[np.float64], near: NDArray[np.bool_]) -> Text:
     left, top, right, bottom = (round(edge) for edge in letter["box"])
-    behind = pixels[max(0, top) : bottom, max(0, left) : right].reshape(-1, 3)
+    place = slice(max(0, top), bottom), slice(max(0, left), right)
+    behind = bare[place][near[place]]
+    if not len(behind):
+        return Text(letter["words"], letter["what"], 1.0, LEAST)
     alpha = letter["colour"][3] / 255 * letter["opacity"]
     ink = np.array(letter["colour"][:3]) * alpha + behind * (1 - alpha)
     large = letter["size"] >= 24 or (letter["bold"] and letter["size"] >= 18.66)
