@@ -31,7 +31,8 @@ function smallestOfEach(known, counts, target) {
 
 // A scheme, its smallest file that reaches the target, and a button to take it.
 function answerRow(scheme, take) {
-  const [name, size, quality, mark] = ["strong", "span", "span", "small"].map((tag) => html(tag));
+  const [name, size, quality] = ["strong", "span", "span"].map((tag) => html(tag));
+  const mark = html("span", { class: "unseen" }, "the smallest of all");
   const button = html("button", { type: "button", class: "take", onclick: () => take(scheme) });
   const element = html("li", { class: scheme, hidden: true }, name, size, quality, mark, button);
   return { element, name, size, quality, mark, button };
@@ -215,13 +216,15 @@ function mount({ model, root, data, choose }) {
     name.textContent = answer ? nameOf(answer) : SCHEME_NAMES[scheme];
     size.textContent = answer ? `${megabytes(answer.nbytes)} MB` : "does not reach it";
     quality.textContent = answer ? data.results.words(answer) : "";
-    mark.textContent = answer && answer === best ? "smallest" : "";
-    button.hidden = !answer;
+    element.classList.toggle("out", !answer);
+    mark.hidden = !answer || answer !== best;
+    quality.hidden = button.hidden = !answer;
     if (!answer) return;
     const taken = !answer.plan && keyOf(scheme, answer.bits) === keyOf(model.get("scheme"), model.get("bits"));
     button.setAttribute("aria-disabled", String(taken));
     button.textContent = taken ? "Taken" : "Take";
     button.setAttribute("aria-label", `${button.textContent} ${nameOf(answer)}`);
+    button.title = answer === best ? "The smallest of all" : "";
   }
 
   // How far these numbers are to be trusted.
