@@ -19,11 +19,12 @@ from mlexplorer.converters.keras.values import Value
 def locally_connected(c: Context) -> Value:
     """LocallyConnected1D, LocallyConnected2D without padding: kernels [places, size * channels, filters].
 
-    `implementation` 2 has them within [*inputs, *outputs], elsewhere unused; that of 3, a sparse one, is refused.
+    With `implementation` 2 they are within [*inputs, *outputs], else unused; with 3 they are a row of numbers, those of
+    the first output first.
     """
     rank = 1 if c.layer.class_name.endswith("1D") else 2
     c.refuse_unless("padding", "valid")
-    c.refuse_unless("implementation", 1, 2)
+    c.refuse_unless("implementation", 1, 2, 3)
     use_bias = bool(c.get("use_bias", True))
     kernel, *biases = c.weights(1 + use_bias)
     x = c.as_plain(c.input)
@@ -37,11 +38,16 @@ def locally_connected(c: Context) -> Value:
     if min(target) < 1:
         raise ValueError(f"kernels of {size} are larger than the input {extent}")
     windows = _windows(extent, target, size, strides)
-    if c.get("implementation", 1) == 2:
+    form, count = c.get("implementation", 1), windows.shape[1] * channels
+    if form == 3 and c.channels_first:
+        kernel = kernel.reshape(-1, len(windows), count).transpose(1, 2, 0)
+    elif form == 3:
+        kernel = kernel.reshape(len(windows), -1, count).transpose(0, 2, 1)
+    if form == 2:
         kernel = _of_all_pairs(c, kernel, windows, [*extent, channels], target)
     elif c.channels_first:  # within a window the channels come first, too
         kernel = kernel.reshape(len(windows), channels, windows.shape[1], -1).transpose(0, 2, 1, 3)
-    kernel = kernel.reshape(len(windows), windows.shape[1] * channels, -1)
+    kernel = kernel.reshape(len(windows), count, -1)
     filters = kernel.shape[-1]
     rows = c.reshape(x, [batch, int(np.prod(extent)), channels], "pixels")
     picked = c.add("gather", rows.blob, c.constant(windows.reshape(-1), "places"), part="windows", axis=1)
