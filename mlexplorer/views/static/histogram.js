@@ -54,6 +54,7 @@ function mount({ model, root, data, choose }) {
   let painted = [];
   let now = null;
   let bin = null;
+  let depth = null;
   const asked = new Set();
   const stopWatching = watchWidth(pair, (next) => { width = (next - GAP) / 2; repaint(); });
 
@@ -193,17 +194,24 @@ function mount({ model, root, data, choose }) {
     if (shown) {
       const [left, right] = weights.edges(bin).map((edge) => Number(edge.toPrecision(3)).toString().replace("-", "−"));
       const range = `${left} to ${right}: ${wholeNumber(weights.counts[bin])} weights`;
-      const told = now.sides.map((side) => within(weights, side));
-      readout.replaceChildren(html("strong", {}, range), ...now.sides.map((side, index) => html("span", {}, html("b", { class: `${panels[index].family} ${side.scheme}` }, side.name), `: ${told[index]}`)));
+      const sides = now.sides.map(pointedAt);
+      const told = sides.map((side) => within(weights, side));
+      readout.replaceChildren(html("strong", {}, range), ...sides.map((side, index) => html("span", {}, html("b", { class: `${panels[index].family} ${side.scheme}` }, side.name), `: ${told[index]}`)));
       panels.forEach((panel, index) => panel.canvas.setAttribute("aria-valuetext", data.mode === "depths" ? depthText(now.sides[index]) : `${range}; ${told[index]}`));
     } else panels.forEach((panel, index) => panel.canvas.setAttribute("aria-valuetext", data.mode === "depths" ? depthText(now.sides[index]) : "no bin"));
   }
 
+  // Among the depths behind each other, the one below the pointer.
+  function pointedAt(side, index) {
+    if (depth === null) return side;
+    return { ...side, row: side.rows[depth - 1], name: depthName(side.scheme === MIXED ? panels[index].family : side.scheme, depth) };
+  }
+
   const depthText = ({ name: label, row }) => `${label}, ${row ? ratio(row.sqnr) : "not computed"}`;
 
-  function move(next) {
-    if (next === bin) return;
-    bin = next;
+  function move(next, over = null) {
+    if (next === bin && over === depth) return;
+    [bin, depth] = [next, over];
     read();
   }
 
@@ -239,10 +247,11 @@ function mount({ model, root, data, choose }) {
   }
 
   for (const panel of panels) {
-    panel.plot.addEventListener("pointermove", (event) => { if (now) move(binAt(event, panel)); });
+    const depthOf = (event) => (data.mode === "depths" ? depthAt(event.clientY - panel.canvas.getBoundingClientRect().top) : null);
+    panel.plot.addEventListener("pointermove", (event) => { if (now) move(binAt(event, panel), depthOf(event)); });
     panel.plot.addEventListener("pointerleave", () => move(null));
     panel.plot.addEventListener("click", (event) => {
-      if (now && data.mode === "depths") chooseDepth(panel, depthAt(event.clientY - panel.canvas.getBoundingClientRect().top));
+      if (now && data.mode === "depths") chooseDepth(panel, depthOf(event));
     });
     panel.canvas.addEventListener("blur", () => move(null));
     arrowKeys(panel.canvas, (key) => pressed(panel, key));
