@@ -85,7 +85,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Say what is wrong beside what works."""
-        self.controls.say(text)
+        self.controls.say(self.preview.uploads.named(text))
 
     def say_why(self, text: str) -> None:
         """Say in the outputs' place why there are none."""

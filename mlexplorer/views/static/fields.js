@@ -3,8 +3,8 @@
 const PIECE = 1 << 20;
 const IN_FLIGHT = 4;
 const FIELDS = {
-  model: { caption: "Model", hint: "path or https://…  .mlmodel, .mlpackage, .onnx, .keras, .h5", accept: ".mlmodel,.zip,.h5,.hdf5,.keras,.onnx", sample: "Bundled network" },
-  pictures: { caption: "Pictures", hint: "path or https://…  a folder or a picture", accept: "image/*", sample: "Sample photographs" },
+  model: { caption: "Model", hint: "Path or https://…  to .mlmodel, .mlpackage, .onnx, .keras, .h5", accept: ".mlmodel,.zip,.h5,.hdf5,.keras,.onnx", sample: "Bundled network" },
+  pictures: { caption: "Pictures", hint: "Path or https://…  to a picture, or path of a folder", accept: "image/*", sample: "Sample photographs" },
 };
 
 // What is known of a view's fields, by their names; uploads by their ids.
@@ -43,8 +43,12 @@ async function droppedFiles(items) {
       for (const inner of entries) await walk(inner, `${path}${entry.name}/`);
     }
   }
-  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  for (const entry of entries) await walk(entry, "");
+  // both at once: what was dropped is gone after the first wait
+  const dropped = [...items].map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  for (const { entry, file } of dropped) {
+    if (entry) await walk(entry, "");
+    else if (file) files.push({ name: file.name, file });
+  }
   return files;
 }
 
@@ -73,11 +77,11 @@ function fieldOf({ model, data, field, options = () => ({}), target = null, more
   const element = html(
     "div", { class: "field" },
     html("label", { for: id, class: "caption" }, caption),
-    html("div", { class: "row" }, input, paths,
-      html("button", { type: "button", class: "open", onclick: () => open(input.value) }, "Open"),
+    html("div", { class: "row" }, input, paths, html("button", { type: "button", class: "open", onclick: () => open(input.value) }, "Open")),
+    html("div", { class: "row" },
       html("button", { type: "button", onclick: () => picker.click() }, "Upload …"),
-      html("button", { type: "button", onclick: () => send({ type: "sample" }) }, sample), picker),
-    more, bar, html("p", { class: "said" }, said, cancel), recent,
+      html("button", { type: "button", onclick: () => send({ type: "sample" }) }, sample), picker, more, recent),
+    bar, html("p", { class: "said" }, said, cancel),
   );
 
   const zone = target ?? element;
@@ -137,7 +141,7 @@ function fieldOf({ model, data, field, options = () => ({}), target = null, more
     const share = sent ? [sent.taken, sent.total] : state === "running" && total ? [done, total] : null;
     bar.hidden = !share;
     if (share) [bar.value, bar.max] = share;
-    said.textContent = sent ? `Uploading: ${megabytes(sent.taken)} of ${megabytes(sent.total)} MB` : text ?? "";
+    said.textContent = sent ? `Uploading: ${megabytes(sent.taken)} of ${megabytes(sent.total)} MB` : text ?? "Files can be dropped here, too.";
     said.parentElement.dataset.state = sent ? "running" : state ?? "";
     cancel.hidden = !sent && !(state === "running" && cancels);
   }

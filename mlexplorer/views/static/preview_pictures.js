@@ -5,7 +5,7 @@ function picturesPanel({ model, root, data }) {
   const adds = html("input", { type: "checkbox" });
   const field = fieldOf({
     model, data, field: "pictures", options: () => ({ add: adds.checked }), target: root,
-    more: [html("label", { class: "adds" }, adds, "Add to the pictures that are there")],
+    more: [html("label", { class: "adds" }, adds, "Add to those that are there")],
   });
   const button = html("button", { type: "button", class: "change", "aria-controls": id, onclick: () => show(panel.hidden) }, "Pictures …");
   const panel = html("div", { class: "pictures", id, hidden: true }, field.element);
