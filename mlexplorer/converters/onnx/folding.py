@@ -29,6 +29,9 @@ _DEEPEST = 8
 _UNFOLDED = re.compile(r"Random|Bernoulli|Multinomial|Pool|^(If|Loop|Scan|SequenceMap|Dropout)$")
 """What is random, what a node makes onnxruntime run without end, and what has networks within."""
 
+_WITHOUT_LAYER = ("MelWeightMatrix",)
+"""What is computed however large it is: it cannot be a layer."""
+
 _EQUATION = re.compile(r"(?:[a-zA-Z,\s]|\.{3})*(?:->(?:[a-zA-Z\s]|\.{3})*)?")
 """What onnx' inference reads without running into an endless loop."""
 
@@ -65,7 +68,7 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
     imports = [helper.make_opsetid(name, version) for name, version in opsets.items()]
     try:
         found = shape_inference.infer_node_outputs(
-            schema, node.proto, types, data, opset_imports=imports, ir_version=onnx.IR_VERSION
+            schema, _for_inference(node), types, data, opset_imports=imports, ir_version=onnx.IR_VERSION
         )
     except Exception as error:  # onnx raises several unrelated types here
         shapes = ", ".join(str(list(value.shape)) for value in node.inputs if value is not None)
@@ -78,6 +81,16 @@ def inferred(node: Node, opsets: Mapping[str, int]) -> list[Kind] | None:
     if any(shape is None for shape, _ in kinds) and not schema.has_type_and_shape_inference_function:
         return None
     return kinds
+
+
+def _for_inference(node: Node) -> onnx.NodeProto:
+    """The node as onnx' inference needs it: of STFT it does not know the default of `onesided`."""
+    if node.type != "STFT" or "onesided" in node.attributes:
+        return node.proto
+    result = onnx.NodeProto()
+    result.CopyFrom(node.proto)
+    result.attribute.append(helper.make_attribute("onesided", 1))
+    return result
 
 
 def _require_inputs(node: Node, schema: onnx.defs.OpSchema) -> None:
@@ -115,7 +128,10 @@ def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list
     if node.proto.domain or _UNFOLDED.search(node.type) or not all(value.is_constant for value in given):
         return None
     most = max([_SIZING_ELEMENTS, *(prod(value.shape) for value in given)])
-    if any(shape is not None and prod(shape) > most for shape, _ in kinds):
+    if node.type in _WITHOUT_LAYER:
+        for shape, _ in kinds:
+            require_fitting(shape or ())
+    elif any(shape is not None and prod(shape) > most for shape, _ in kinds):
         return None
     depth = 1 + max((value.depth for value in given), default=0)
     shape, dtype = kinds[0]

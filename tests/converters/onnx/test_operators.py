@@ -362,6 +362,21 @@ SAMPLING = [
     ),
 ]  # fmt: skip
 
+SIGNALS = [
+    Case("DFT", [X((2, 11, 1))], {"axis": 1}, opset=17),
+    Case("DFT", [X((2, 11, 2))], {"axis": 1, "inverse": 1}, opset=17, note="inverse"),
+    *(
+        Case("DFT", [X((3, 9, 5, parts)), i(length)[0], i(axis)[0]], fields, opset=20, note=f"{parts} {length} {axis}")
+        for parts in (1, 2)
+        for length, axis in ((7, 1), (12, 1), (5, -2))
+        for fields in ([{}, {"onesided": 1}] if parts == 1 else [{}])
+    ),
+    Case("DFT", [X((3, 4, 9, 2)), None, i(0)[0]], opset=20, note="first axis"),
+    Case("STFT", [X((2, 53, 1)), i(5)[0], w(12)], opset=17),
+    Case("STFT", [X((2, 53, 1)), i(4)[0], None, i(11)[0]], {"onesided": 0}, opset=17, note="no window"),
+    Case("STFT", [X((2, 53, 1)), i(7)[0], w(16), i(16)[0]], opset=17, note="both"),
+]
+
 STEPS, BATCH, INPUTS, SIZE = 5, 2, 3, 4
 
 
@@ -459,6 +474,7 @@ EVERY = [
     *INDICES,
     *RESIZING,
     *SAMPLING,
+    *SIGNALS,
     *RECURRENT,
     *QUANTIZATION,
     *DEFINED_BY_OTHERS,
@@ -532,6 +548,9 @@ REFUSED = [
     (Case("Einsum", [X((5, 5))], {"equation": "ii->i"}), "diagonal"),
     (Case("Conv", [ROW, X((5, 6, 4))]), "weights are computed"),
     (Case("NonMaxSuppression", [X((1, 9, 4)), X((1, 2, 9)), i(3)]), "as many rows as boxes are left"),
+    (Case("STFT", [X((2, 53, 2)), i(4)[0], None, i(11)[0]], {"onesided": 0}, opset=17), "complex"),
+    (Case("MelWeightMatrix", [i(1 << 30)[0], i(1 << 20)[0], i(8000)[0], np.float32(0), np.float32(4000)], opset=17),
+     "too large"),
     (Case("NonZero", [MATRIX]), "how much it gives depends on the values"),
     (Case("Loop", [i(3), None, ROW]), "body"),
     (Case("GridSample", [X((1, 3, 5, 7)), X((1, 4, 6, 2))], {"mode": "cubic"}), "custom_conversion_functions"),

@@ -18,6 +18,7 @@ from mlexplorer.converters.onnx.operators import (
     resampling,
     reshaping,
     sampling,
+    signal,
 )
 from mlexplorer.converters.onnx.operators.table import OPERATORS, converts
 
@@ -41,4 +42,5 @@ __all__ = [
     "resampling",
     "reshaping",
     "sampling",
+    "signal",
 ]
