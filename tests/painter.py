@@ -67,6 +67,22 @@ def deep_painter() -> mle.Model:
     return mle.load(model)
 
 
+def deep_classifier(classes: int = 7) -> mle.Model:
+    """Three convolutions, of 3 to 8 to 6 to `classes` channels, of 48x32 RGB pictures; their means are the scores."""
+    labels = [f"class {index}" for index in range(classes)]
+    network = mle.NetworkBuilder(class_labels=labels, predicted_feature_name="label")
+    rng = np.random.default_rng(2)
+    x, channels = network.image_input("photo", width=48, height=32, scale=1 / 127, bias=-1), 3
+    for name, outputs in (("edges", 8), ("parts", 6), ("things", classes)):
+        weights = rng.standard_t(4, (outputs, channels, KERNEL, KERNEL)).astype(np.float32) * 0.3
+        sizes = {"outputChannels": outputs, "kernelChannels": channels, "kernelSize": [KERNEL, KERNEL]}
+        x = network.add("convolution", x, name=name, weights=weights, valid={}, **sizes)
+        x, channels = network.add("activation", x, ReLU={}) if outputs != classes else x, outputs
+    means = network.add("pooling", x, type="AVERAGE", globalPooling=True, valid={})
+    network.output(network.add("softmax", means), "chances")
+    return network.model()
+
+
 def photo(width: int = 60, height: int = 40, seed: int = 0) -> np.ndarray[Any, Any]:
     """Smooth colours, [height, width, 3] uint8."""
     y, x = np.mgrid[0:height, 0:width]

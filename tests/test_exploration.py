@@ -28,7 +28,7 @@ from mlexplorer.exploration import (
 from mlexplorer.exploration import rows as every_row
 from mlexplorer.runtime.resizing import resize
 from tests.checks import one_layer_model
-from tests.painter import deep_painter, painter, photo
+from tests.painter import deep_classifier, deep_painter, painter, photo
 
 DEPTHS = [(scheme, bits) for scheme in ("linear", "lookup_table") for bits in range(1, 9)]
 
@@ -326,18 +326,18 @@ def test_a_depth_is_quantized_once_for_all_pictures(monkeypatch: pytest.MonkeyPa
 
 
 def test_agreement_counts_the_pictures_so_far_that_keep_their_label() -> None:
-    model = painter(classes=7, sizes="fixed")
+    model = deep_classifier()
     pictures = [photo(seed=seed) for seed in range(6)]
     fitted = [resize(Image.fromarray(picture), input_feature(model)) for picture in pictures]
-    small = mle.quantize(model, mle.Linear(bits=1))
+    small = mle.quantize(model, mle.LookupTable(bits=3))
     keeps = [mle.predict(model, {"photo": p})["label"] == mle.predict(small, {"photo": p})["label"] for p in fitted]
     assert 0 < sum(keeps) < len(keeps)
     runs = Runs(model, read_inputs(model, pictures)[0])
-    found = [runs.row(Step(image, "full", "linear", 1)).agreement for image in range(6)]
+    found = [runs.row(Step(image, "full", "lookup_table", 3)).agreement for image in range(6)]
     assert [(rate.count, rate.total) for rate in found if rate] == [(sum(keeps[:n]), n) for n in range(1, 7)]
-    assert runs.row(Step(2, "full", "linear", 1)).agreement == found[-1], "a picture counts once"
+    assert runs.row(Step(2, "full", "lookup_table", 3)).agreement == found[-1], "a picture counts once"
     assert runs.row(Step(2, "full", ORIGINAL, 32)).agreement == 1.0
-    for plan, expected in ((mle.Plan.uniform(model, mle.Linear(bits=1)), sum(keeps)), (mle.Plan({}), 6)):
+    for plan, expected in ((mle.Plan.uniform(model, mle.LookupTable(bits=3)), sum(keeps)), (mle.Plan({}), 6)):
         runs.plan = plan
         rates = [runs.row(Step(image, "full", "mixed", image + 1)).agreement for image in range(6)]
         assert (rates[-1].count, rates[-1].total) == (expected, 6), "another plan is counted anew"  # type: ignore[union-attr]

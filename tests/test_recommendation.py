@@ -13,7 +13,7 @@ from mlexplorer import recommendation
 from mlexplorer.errors import InputError
 from mlexplorer.recommendation import Recommendation, recommend
 from mlexplorer.sweeps import Row, Sweep
-from tests.painter import deep_painter, photo
+from tests.painter import deep_classifier, deep_painter, photo
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,27 @@ def test_a_size_is_kept_and_filled_with_the_best_quality() -> None:
     assert found.uniform.nbytes == budget
     assert found.mixed.nbytes <= budget
     assert found.mixed.measurement.error <= found.uniform.measurement.error
+
+
+def test_an_agreement_is_kept_by_plans_from_sensitivities_that_were_measured_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = deep_classifier()
+    pictures = [photo(seed=seed) for seed in range(8)]
+    known = mle.sweep(model, pictures[:2], schemes=[mle.LookupTable], layers=True, progress=False)
+    monkeypatch.setattr(recommendation, "sweep", None)
+    for target in (0.5, 1.0):
+        found = recommend(model, pictures, agreement=target, sensitivities=known, progress=False)
+        for choice in (found.uniform, found.mixed):
+            assert choice is not None
+            small = choice.plan.apply(model)
+            rate = mle.compare(model, small, pictures, progress=False).top1_agreement
+            assert choice.measurement.agreement == rate >= target
+            assert (rate.count, rate.total) == (choice.measurement.agreement.count, 8)  # type: ignore[union-attr]
+        shares = [choice.measurement.agreement for choice in found.frontier]
+        assert shares == sorted(set(shares)), "each costs more than the one before, and keeps more labels"  # type: ignore[type-var]
+    with pytest.raises(InputError, match=r"no single layers; make them by mle\.sweep"):
+        recommend(model, pictures, agreement=1, sensitivities=Sweep(known.models, known.original_nbytes))
 
 
 def test_what_cannot_be_met_is_none() -> None:

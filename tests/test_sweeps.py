@@ -15,7 +15,7 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer.errors import Cancelled, InputError
 from mlexplorer.sweeps import Sweep, sweep
-from tests.painter import deep_painter, painter, photo
+from tests.painter import deep_classifier, deep_painter, photo
 
 BITS = (2, 5)
 
@@ -58,19 +58,19 @@ def test_rows_are_the_distances_of_predictions_and_the_sizes_of_files(swept: Swe
     assert row.agreement is None
 
 
-def test_classifiers_are_measured_by_their_labels_too() -> None:
-    model = painter(classes=7, sizes="fixed")
-    found = sweep(model, pictures(), schemes=[mle.Linear], bits=(8, 1))
-    assert len(found) == 2
-    labels = (
-        [mle.predict(model, {"photo": p.resize((48, 32))}, outputs=["label"])["label"] for p in pictures()]
-        if False
-        else None
-    )
-    assert labels is None
-    assert found.rows[0].agreement == 1.0
+def test_classifiers_are_measured_by_their_labels_too(tmp_path: Path) -> None:
+    model = deep_classifier()
+    given = [{"photo": Image.fromarray(photo(48, 32, seed=seed))} for seed in range(6)]
+    found = sweep(model, given, schemes=[mle.LookupTable], bits=(8, 1), cache=tmp_path)
+    labels = [[mle.predict(m, one)["label"] for one in given] for m in (model, mle.quantize(model, mle.LookupTable(1)))]
+    kept = sum(a == b for a, b in zip(*labels, strict=True))
+    assert 0 < kept < 6
+    rates = [row.agreement for row in found]
+    assert [(rate.count, rate.total) for rate in rates if rate is not None] == [(6, 6), (kept, 6)]
     assert all(row.metric == "SNR" for row in found)
     assert found.rows[0].error < found.rows[1].error
+    again = [row.agreement for row in sweep(model, given, schemes=[mle.LookupTable], bits=(8, 1), cache=tmp_path)]
+    assert [rate.interval for rate in again if rate] == [rate.interval for rate in rates if rate], "counts are kept"
 
 
 def test_a_cancelled_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,14 @@ _BEST_QUALITY = 120.0
 """dB beyond which two models are the same; an error of 0 would lie at infinity."""
 
 
-def plot_frontier(found: Recommendation | Sweep, *, agreement: bool = False) -> Any:
+def plot_frontier(found: Recommendation | Sweep, *, agreement: bool | None = None) -> Any:
     """The size of each model that was run against its quality in dB, or its `agreement` in %, as a matplotlib Figure.
 
-    Uniform bit depths are one line for each scheme, numbered with the bits; the frontier of a recommendation is a line
-    of its own, and its smallest choices that meet the target are ringed. Raises MissingDependencyError where matplotlib
-    is not installed, and InputError where there is no agreement, or nothing to plot.
+    Without `agreement` it is the target's measure; where there is no such target, agreement for classifiers that were
+    run on several inputs. A share is drawn with the 95 % interval that so few inputs leave open. Uniform bit depths are
+    one line for each scheme, numbered with the bits; the frontier of a recommendation is a line of its own, and its
+    smallest choices that meet the target are ringed. Raises MissingDependencyError where matplotlib is not installed,
+    and InputError where there is no agreement, or nothing to plot.
     """
     try:
         from matplotlib.figure import Figure
@@ -30,6 +32,8 @@ def plot_frontier(found: Recommendation | Sweep, *, agreement: bool = False) -> 
     rows = sorted(sweep.models, key=lambda row: (row.scheme.name, row.bits))
     if not rows:
         raise InputError("there is nothing to plot: no whole model was run")
+    if agreement is None:
+        agreement = _is_by_agreement(found, rows)
     if agreement and any(row.agreement is None for row in rows):
         raise InputError("the model gives no labels, so there is no agreement; leave agreement=True out")
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -46,11 +50,20 @@ def plot_frontier(found: Recommendation | Sweep, *, agreement: bool = False) -> 
     return figure
 
 
+def _is_by_agreement(found: Recommendation | Sweep, rows: Sequence[Row]) -> bool:
+    goal = found.goal[0] if isinstance(found, Recommendation) else "nbytes"
+    counted = all(row.agreement is not None and row.agreement.total > 1 for row in rows)
+    return goal == "agreement" or (goal == "nbytes" and counted)
+
+
 def _line(axes: Any, rows: Sequence[Row], colour: str, agreement: bool) -> None:
     sizes = [row.nbytes / 1e6 for row in rows]
     values = [_value(row, agreement) for row in rows]
     label = rows[0].scheme.name.replace("_", " ")
     axes.plot(sizes, values, "o-", color=colour, markersize=4, linewidth=1.2, label=label)
+    if agreement:
+        intervals = [row.agreement.interval for row in rows if row.agreement is not None]
+        axes.vlines(sizes, *zip(*((100 * low, 100 * high) for low, high in intervals), strict=True), colour, alpha=0.3)
     for row, size, value in zip(rows, sizes, values, strict=True):
         axes.annotate(
             str(row.bits),

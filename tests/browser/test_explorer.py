@@ -54,13 +54,10 @@ def test_the_notebook_runs_and_shows_every_output(first: Notebook, screenshots: 
     assert first.faults == []
     assert text(first, ".mlx-controls h2") == "style_mosaic.mlmodel"
     qualities = first.page.eval_on_selector_all(
-        ".mlx-preview .strip:not(.feedback) .quality", "cells => cells.map(c => c.textContent)"
+        ".mlx-preview .strip:not([hidden]) .quality", "cells => cells.map(c => c.textContent)"
     )
     assert len(qualities) == 16
-    empty = first.page.locator(".mlx-preview .strip.feedback .cell")
-    assert [cell.get_attribute("aria-label") for cell in empty.all()] == [
-        f"{bits} bit LUT + feedback, not computed" for bits in range(1, 9)
-    ]
+    assert "Error feedback" in text(first, ".mlx-preview .invitation"), "what takes its time is offered only"
     rows = first.python("[(r.scheme, r.bits, r.stage, r.quality) for r in explorer.results if r.image == 0]")
     known = {(scheme, bits): quality for scheme, bits, stage, quality in rows if stage == "full"}
     assert len(known) == 17
@@ -258,17 +255,19 @@ def test_error_feedback_is_computed_when_chosen_and_saved(
     notebook.page.wait_for_function(f"() => {DONE}", timeout=60_000)
     quality = ".mlx-controls .statistic.quality strong"
     table, size = float(text(notebook, quality)), size_shown(notebook)
-    cell = ".mlx-preview .strip.feedback .cell:nth-child(2)"
-    assert notebook.page.get_attribute(cell, "aria-label") == "2 bit LUT + feedback, not computed"
-    label = ".mlx-controls .segments label.feedback"
+    cell = ".mlx-preview .strip.lookup_table_feedback .cell:nth-child(2)"
+    assert not notebook.page.is_visible(cell)
+    label = ".mlx-controls label.feedback"
     assert "makes up for" in str(notebook.page.get_attribute(label, "title"))
     assert "without any data" in str(notebook.page.get_attribute(label, "title"))
-    notebook.page.click(label)
+    notebook.page.focus(f"{label} input")
+    notebook.page.keyboard.press("Space")
+    assert str(notebook.page.get_attribute(cell, "aria-label")).startswith("2 bit LUT + feedback")
     assert size_shown(notebook) == size
     notebook.page.wait_for_function(f"() => document.querySelector('{cell} img')", timeout=120_000)
     assert float(text(notebook, quality)) > table + 2
     assert float(text(notebook, f"{cell} .quality")) == float(text(notebook, quality))
-    notebook.knows("explorer.scheme", "feedback")
+    notebook.knows("explorer.scheme", "lookup_table_feedback")
     code = text(notebook, ".mlx-controls .python code")
     quantize = 'mle.quantize(model, mle.LookupTable(bits=2), calibration="noise")'
     assert code == f'mle.save({quantize}, "painter-2bit-lut-feedback.mlmodel")'

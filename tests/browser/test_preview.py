@@ -121,7 +121,7 @@ def notebook(browser: Any, light: str, folder: Path) -> Iterator[Notebook]:
     notebook.page.wait_for_function(
         """() => document.querySelector('.plotted .plot')
           && document.querySelector('.labelled .tile[data-state=changed]')
-          && document.querySelectorAll('.strip:not(.feedback) .quality:not(:empty)').length === 48"""
+          && document.querySelectorAll('.strip .quality:not(:empty)').length === 48"""
     )
     yield notebook
     assert notebook.faults == []

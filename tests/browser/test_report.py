@@ -87,11 +87,11 @@ def test_a_click_on_the_curve_and_on_a_layer_is_followed_everywhere(page: Any) -
 def test_the_smallest_file_for_a_target_is_taken(page: Any) -> None:
     target = page.locator(".mlx-choosing input[type=range]")
     target.evaluate("(range) => { range.value = range.min; range.dispatchEvent(new Event('input')); }")
-    low = page.inner_text(".mlx-choosing .found strong")
+    low = page.inner_text(".mlx-choosing .best strong")
     target.evaluate("(range) => { range.value = range.max; range.dispatchEvent(new Event('input')); }")
-    assert page.inner_text(".mlx-choosing .found strong") != low
+    assert page.inner_text(".mlx-choosing .best strong") != low
     target.evaluate("(range) => { range.value = 20; range.dispatchEvent(new Event('input')); }")
-    page.click(".mlx-choosing .take")
+    page.click(".mlx-choosing .best .take")
     page.wait_for_function("() => !document.querySelector('.mlx-choosing [aria-label=Undo]').disabled")
     page.click(".mlx-choosing [aria-label=Undo]")
     assert page.input_value(RANGE) == "6"

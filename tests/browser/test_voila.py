@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 FIRST = "01-style-from-32-bits-to-1.ipynb"
 RANGE = ".mlx-controls input[type=range]"
 STAGE = ".mlx-preview .stage canvas"
-SHOWN = "() => document.querySelectorAll('.mlx-preview .strip:not(.feedback) .cell img').length === 16"
+SHOWN = "() => document.querySelectorAll('.mlx-preview .strip .cell img').length === 16"
 
 
 def test_the_first_notebook_is_a_page_with_the_explorer(

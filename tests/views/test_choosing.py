@@ -9,7 +9,7 @@ import pytest
 import mlexplorer as mle
 from mlexplorer.views.choosing import AS_IT_IS, Choosing, bits_of_plan, frontier_data, layers_data, plan_of_bits
 from mlexplorer.views.explorer import Explorer
-from tests.painter import deep_painter, photo
+from tests.painter import deep_classifier, deep_painter, photo
 from tests.views.page import Page
 
 SECONDS = 120
@@ -92,6 +92,48 @@ def test_what_is_found_keeps_the_target_and_its_frontier_can_be_taken(explorer: 
     Page(explorer.curve).say(type="plan", bits=choices[0]["bits"], scheme="lookup_table")
     assert explorer.wait(SECONDS)
     assert explorer.plan == plan_of_bits(explorer.model, choices[0]["bits"])
+
+
+@pytest.mark.parametrize("kind", [mle.Linear, mle.LookupTable])
+def test_of_a_classifier_the_target_is_the_share_of_pictures_that_keep_their_label(
+    kind: type[mle.Scheme], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, pictures = deep_classifier(), [photo(seed=seed) for seed in range(6)]
+    explorer = Explorer(model, pictures, scheme=kind.name)
+    assert explorer.wait(SECONDS)
+    assert last(explorer.choosing, "layers")["classifies"]
+    for target in (0.8, 1.0):
+        Page(explorer.choosing).say(type="find", target=target)
+        assert explorer.wait(SECONDS)
+        assert {type(scheme) for scheme in explorer.plan.schemes.values()} == {kind}
+        rate = mle.compare(model, explorer.quantized(), pictures, progress=False).top1_agreement
+        assert rate >= target
+        found = last(explorer.choosing, "search")
+        expected = f"keep {target * 100:g} % of the labels on 6 pictures: {rate.count} of 6."
+        assert str(found["text"]).endswith(expected)
+        mixed = max(
+            (row for row in explorer.results if row.scheme == "mixed"), key=lambda row: (row.agreement or rate).total
+        )
+        assert mixed.agreement == rate
+        choices = last(explorer.choosing, "frontier")["choices"]
+        assert isinstance(choices, list)
+        assert {choice["scheme"] for choice in choices} == {kind.name}
+        assert choices[-1]["agreement"] | {"low": 0} == {"count": 6, "total": 6, "low": 0, "high": 1.0}
+        monkeypatch.setattr(
+            "mlexplorer.views.computation.sweep", None
+        )  # each layer is measured for the first target only
+    explorer.close()
+
+
+def test_with_one_picture_a_classifiers_target_is_in_dB() -> None:
+    explorer = Explorer(deep_classifier(), photo())
+    assert explorer.wait(SECONDS)
+    assert all(row.agreement is None for row in explorer.results)
+    explorer.find(20.0)
+    assert explorer.wait(SECONDS)
+    assert "20 dB" in str(last(explorer.choosing, "search")["text"])
+    assert all(choice["agreement"] is None for choice in last(explorer.choosing, "frontier")["choices"])  # type: ignore[attr-defined]
+    explorer.close()
 
 
 def test_a_target_that_nothing_keeps_is_said(explorer: Explorer) -> None:

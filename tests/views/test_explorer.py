@@ -193,6 +193,23 @@ def test_feedback_is_computed_once_it_is_chosen_and_serves_every_picture(explore
     assert feedback_depths(explorer, 1) == feedback_depths(explorer)
 
 
+@pytest.mark.usefixtures("_few_depths")
+def test_each_scheme_with_feedback_is_computed_once_it_is_chosen(explorers: Any, tmp_path: Path) -> None:
+    explorer = explorers(deep_painter(), photo(), bits=3)
+    explorer.scheme = "linear_feedback"
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer, scheme="linear_feedback") == [3, 4, 2, 1]
+    assert feedback_depths(explorer) == []
+    rows = {row.key: row for row in explorer.results}
+    assert rows["linear_feedback", 2].quality > rows["linear", 2].quality + 2
+    expected = mle.quantize(explorer.model, mle.Linear(bits=3), calibration="noise", progress=False)
+    assert explorer.save(tmp_path / "small.mlmodel").stat().st_size == rows["linear", 3].nbytes == expected.size
+    assert explorer.quantized().spec == expected.spec
+    explorer.scheme = TABLES
+    assert explorer.wait(SECONDS)
+    assert feedback_depths(explorer) == [3, 4, 2, 1]
+
+
 @pytest.fixture
 def layers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Any]]:
     """What to do in a layer, by number, counted from 0 over all layers that are calibrated."""

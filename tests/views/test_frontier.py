@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import mlexplorer as mle
+from mlexplorer.comparison import Rate
 from mlexplorer.errors import InputError, MissingDependencyError
-from tests.painter import deep_painter, photo
+from tests.painter import deep_painter, painter, photo
 
 pytest.importorskip("matplotlib")
 
@@ -40,6 +41,22 @@ def test_a_sweep_is_drawn_with_a_line_for_each_scheme() -> None:
     swept = mle.sweep(deep_painter(), [photo()], bits=(2, 8), progress=False)
     figure = mle.plot_frontier(swept)
     assert {drawn.get_label() for drawn in figure.axes[0].lines} == {"linear", "lookup table"}
+
+
+def test_a_classifier_is_drawn_by_its_agreement_with_intervals() -> None:
+    model, pictures = painter(classes=7, sizes="fixed"), [photo(seed=seed) for seed in range(5)]
+    swept = mle.sweep(model, pictures, schemes=[mle.Linear], bits=(1, 3, 8), progress=False)
+    rates = [row.agreement for row in swept.models]
+    assert len({rate for rate in rates if rate is not None}) > 1
+    figure = mle.plot_frontier(swept)
+    assert figure.axes[0].get_ylabel() == "Top-1 agreement, %"
+    assert [share for _, share in line(figure, "linear")] == [100 * (rate or 0) for rate in rates]
+    drawn = [bound for segment in figure.axes[0].collections[0].get_segments() for bound in segment[:, 1]]
+    bounds = [100 * bound for rate in rates if isinstance(rate, Rate) for bound in rate.interval]
+    assert drawn == pytest.approx(bounds)
+    by_target = mle.recommend(model, pictures, snr=10, bits=(3, 8), progress=False)
+    assert mle.plot_frontier(by_target).axes[0].get_ylabel() == "SNR, dB", "the target's measure comes first"
+    assert mle.plot_frontier(swept, agreement=False).axes[0].get_ylabel() == "SNR, dB"
 
 
 def test_refused(found: mle.Recommendation, monkeypatch: pytest.MonkeyPatch) -> None:

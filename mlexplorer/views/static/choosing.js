@@ -101,7 +101,7 @@ function mount({ model, root, data, choose }) {
 
   function take(scheme) {
     const answer = found[scheme];
-    if (!answer) return;
+    if (!answer || rows[scheme].button.getAttribute("aria-disabled") === "true") return;
     remember(snapshot());
     if (answer.plan) send(answer.plan);
     else choose({ scheme, ...(scheme === MIXED ? {} : { bits: answer.bits }) });
