@@ -30,7 +30,8 @@ _UNFOLDED = re.compile(r"Random|Bernoulli|Multinomial|Pool|^(If|Loop|Scan|Sequen
 """What is random, what a node makes onnxruntime run without end, and what has networks within."""
 
 _WITHOUT_LAYER = ("MelWeightMatrix",)
-"""What is computed however large it is: it cannot be a layer."""
+"""What is computed although its result is larger than its inputs: it cannot be a layer."""
+_LARGEST_TABLE = 1 << 24
 
 _EQUATION = re.compile(r"(?:[a-zA-Z,\s]|\.{3})*(?:->(?:[a-zA-Z\s]|\.{3})*)?")
 """What onnx' inference reads without running into an endless loop."""
@@ -130,7 +131,8 @@ def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list
     most = max([_SIZING_ELEMENTS, *(prod(value.shape) for value in given)])
     if node.type in _WITHOUT_LAYER:
         for shape, _ in kinds:
-            require_fitting(shape or ())
+            if prod(shape or ()) > _LARGEST_TABLE:
+                raise UnsupportedError(f"it gives a table of shape {list(shape or ())}, which is too large for a file")
     elif any(shape is not None and prod(shape) > most for shape, _ in kinds):
         return None
     depth = 1 + max((value.depth for value in given), default=0)
