@@ -65,17 +65,19 @@ class Histogram(View):
     def prepare_whole(self, cancelled: threading.Event | None = None) -> None:
         """Compute and send the histogram of all weights that quantization changes, unless that was done before.
 
-        It ends between two weights once `cancelled` is set; what was counted until then is kept.
+        It ends soon after `cancelled` is set; the weights that were counted until then are kept.
         """
         with self._counting:
             if self._model is None or self._whole_is_sent:
                 return
             try:
-                whole = self._of_model()
+                whole, told = self._of_model(), -1
                 for done in whole.steps():
-                    self.publish("whole", {"type": "progress", "done": done, "weights": len(whole)})
                     if cancelled is not None and cancelled.is_set():
                         return
+                    if done != told:
+                        self.publish("whole", {"type": "progress", "done": done, "weights": len(whole)})
+                        told = done
                 self.publish("whole", *whole_data(whole))
             except MlexplorerError as error:
                 self.publish("whole", {"type": "whole", "error": str(error)})

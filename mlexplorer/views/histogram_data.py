@@ -141,17 +141,16 @@ class ModelHistogram:
         return sum(self._counts.values(), np.zeros(BINS, np.intp))
 
     def steps(self) -> Iterator[int]:
-        """Count the weights that are not counted yet, one at a time; yields how many are.
+        """Count the weights that are not counted yet, scheme by scheme; yields how many are, at every step.
 
         Raises QuantizationError where values are NaN or infinite.
         """
         for key, (node, weight) in self._weights.items():
             if key not in self._rows:
-                array = weight.array()
-                rows = {
-                    scheme: distribution(array, _decoded(weight, encoded), self.axis)
-                    for scheme, encoded in _encodings(node, weight, array, ALL_DEPTHS)
-                }
+                array, rows = weight.array(), {}
+                for scheme, encoded in _encodings(node, weight, array, ALL_DEPTHS):
+                    rows[scheme] = distribution(array, _decoded(weight, encoded), self.axis)
+                    yield len(self._rows)
                 self._counts[key], self._rows[key] = self.axis.histogram(array), rows
             yield len(self._rows)
 

@@ -160,6 +160,7 @@ function mount({ model, root, data, choose }) {
       return [...parts, `SQNR by bits: ${told.join("; ")}.`].join(" ");
     }
     if (!row) return [...parts, `${label} is not computed.`].join(" ");
+    if (row.lattices && !row.levels) parts.push(`${levelCount(row.bits)} for each of ${row.lattices.first.length} channels.`);
     if (row.levels && row.levels.length <= 16) parts.push(`Levels: ${row.levels.map(({ level, count }) => `${shortNumber(level)} for ${wholeNumber(count)}`).join(", ")}.`);
     else if (row.levels) parts.push(`${row.levels.length} levels in use from ${shortNumber(row.levels[0].level)} to ${shortNumber(row.levels.at(-1).level)}.`);
     if (row.worst > 0) {
@@ -272,9 +273,9 @@ function mount({ model, root, data, choose }) {
       const side = sides[index];
       panel.paint({ ...side, weights, palette, width, mode: data.mode, logarithmic: data.logarithmic, top, worst, labelled: index === 0 });
       const depths = data.mode === "depths";
-      const what = depths ? `${SCHEME_NAMES[panel.family]} at 1 to 8 bits` : depthName(side.scheme === MIXED ? panel.family : side.scheme, side.bits);
+      const what = weights.whole ? WHOLE : `${weights.name} of ${weights.layer}`;
       const attributes = {
-        "aria-label": `${depths ? "Bit depth; histograms" : data.mode === "error" ? "Bin; histogram and squared error" : "Bin; histogram"} of ${weights.name}, ${what}`,
+        "aria-label": depths ? `Bit depth of the ${SCHEME_NAMES[panel.family]} histograms, ${what}` : `Bin of the ${data.mode === "error" ? "histogram and the squared errors" : "histogram"}, ${side.name}, ${what}`,
         "aria-valuemin": depths ? 1 : 0, "aria-valuemax": depths ? 8 : weights.bins - 1, "aria-valuenow": depths ? bits : bin ?? 0,
       };
       for (const [attribute, value] of Object.entries(attributes)) panel.canvas.setAttribute(attribute, value);

@@ -104,7 +104,7 @@ function weightOf(content, buffers) {
 function wholeOf(content, buffers) {
   const [counts, quantized] = buffers.slice(0, 2).map(integers);
   const errors = reals(buffers[2]);
-  const weights = new Weights({ ...content, name: "the whole model", whole: true }, counts);
+  const weights = new Weights({ ...content, whole: true }, counts);
   ["linear", "lookup_table"].forEach((scheme, side) => BITS.forEach((bits, index) => {
     const place = side * BITS.length + index;
     const part = [place * content.bins, (place + 1) * content.bins];
