@@ -5,6 +5,7 @@ const PATIENCE = 10000;
 const SOURCE_PATIENCE = 15000;
 const PNG_SCALE = 2;
 const ILLEGIBLE = 0.3;
+const HELD = ".members, .folds, .copies, .connections, .languages .group, .details"; // where the panel keeps the focus
 
 const icon = (path) =>
   svg("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, svg("path", { d: path }));
@@ -77,14 +78,24 @@ function mountGraph({ model, root, data, choose }) {
   const notice = html("p", { class: "notice", role: "status" }, "Drawing the graph…");
   const details = html("aside", { class: "details", "aria-label": "Details of the selected layer", tabindex: "0" });
   const legend = html("div", { class: "legend", role: "group", "aria-label": "What the colours mean" });
+  const settleLegend = oneStop(legend);
   const camera = new Camera(pane, sheet, () => look());
   const map = new Minimap(camera);
   const zoom = html(
-    "div", { class: "zoom" },
+    "div", { class: "zoom", role: "toolbar", "aria-label": "Zoom of the drawing", "aria-orientation": "vertical" },
     button("Zoom in (Ctrl or ⌘ and the wheel, or +)", icon("M3 8h10M8 3v10"), () => camera.zoomBy(ZOOM_STEP)),
     button("Zoom out (−)", icon("M3 8h10"), () => camera.zoomBy(1 / ZOOM_STEP)),
     button("Show all of it (0)", icon("M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"), () => camera.fit()),
   );
+  oneStop(zoom);
+  const saves = html(
+    "div", { class: "group saves", role: "toolbar", "aria-label": "Save the drawing" },
+    button("Save as SVG", "SVG", () => drawing && save(`${stem()}.svg`, "image/svg+xml", drawing.document())),
+    button("Save as PNG", "PNG", async () => {
+      if (drawing) save(`${stem()}.png`, "image/png", await pngOf(drawing.document(), { width: drawing.size.width + 16, height: drawing.size.height + 16 }));
+    }),
+  );
+  oneStop(saves);
   const stem = () => `${data.graph?.stem ?? "model"}-graph`;
   const stage = html("div", { class: "stage" }, html("div", { class: "view" }, pane, zoom, map.canvas, notice), details);
   root.append(
@@ -94,13 +105,7 @@ function mountGraph({ model, root, data, choose }) {
       said,
       html("label", { class: "colours" }, html("span", {}, "Colour"), colours),
       foldAll,
-      html(
-        "div", { class: "group saves" },
-        button("Save as SVG", "SVG", () => drawing && save(`${stem()}.svg`, "image/svg+xml", drawing.document())),
-        button("Save as PNG", "PNG", async () => {
-          if (drawing) save(`${stem()}.png`, "image/png", await pngOf(drawing.document(), { width: drawing.size.width + 16, height: drawing.size.height + 16 }));
-        }),
-      ),
+      saves,
     ),
     stage,
     legend,
@@ -165,7 +170,9 @@ function mountGraph({ model, root, data, choose }) {
       inside ? [`Fold ${inside.kind === "repeat" ? `× ${inside.count}` : inside.kind === "scope" ? inside.title : "into one block"}`, inside] : null,
     ].filter(Boolean);
     if (!buttons.length) return null;
-    return html("div", { class: "folds" }, buttons.map(([words, item]) => html("button", { type: "button", onclick: () => toggle(item, box) }, words)));
+    const folds = html("div", { class: "folds", role: "toolbar", "aria-label": "Fold and unfold" }, buttons.map(([words, item]) => html("button", { type: "button", onclick: () => toggle(item, box) }, words)));
+    oneStop(folds);
+    return folds;
   }
 
   // ---- choosing
@@ -226,7 +233,11 @@ function mountGraph({ model, root, data, choose }) {
       : box ? networkDetails(box, graph, foldButtons(box))
       : modelDetails(graph);
     const close = box ? button("Close (Escape)", "×", () => deselect(), { class: "close" }) : null;
+    const held = details.contains(document.activeElement) ? document.activeElement.closest(HELD).className : null;
     details.replaceChildren(...[close, ...parts].flat().filter(Boolean));
+    // who came here by keys goes on in the same group; without a layer there is nothing here to go on with
+    const same = held && details.getElementsByClassName(held)[0]?.querySelector("[tabindex='0'], select");
+    if (held !== null) (same ?? (box ? details : pane)).focus({ preventScroll: true });
   }
 
   // The class of a custom layer; Python writes it when it is asked for.
@@ -262,6 +273,8 @@ function mountGraph({ model, root, data, choose }) {
     colours.value = paint.name;
     legend.replaceChildren(...(paint.byType ? familyChips(data.graph, (family) => finder.toggle(family)) : valueLegend(paint)));
     legend.classList.toggle("scale", !paint.byType);
+    legend.setAttribute("role", paint.byType ? "toolbar" : "group");
+    settleLegend();
     drawing?.paint(paint);
     map.forget();
   }

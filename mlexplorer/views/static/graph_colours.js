@@ -83,7 +83,8 @@ class Colouring {
 
   of(box) {
     if (this.byType) return null;
-    const found = box.copies.flat().map((id) => this.numbers.get(id)).filter((number) => number !== undefined);
+    // inputs and outputs go by names of values, which layers may have, too
+    const found = box.isFeature ? [] : box.copies.flat().map((id) => this.numbers.get(id)).filter((number) => number !== undefined);
     if (!found.length) return { fill: null, ink: null, text: "" };
     if (this.name === "size") {
       const size = box.copies[0].reduce((sum, id) => sum + (this.numbers.get(id) ?? 0), 0);

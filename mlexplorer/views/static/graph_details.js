@@ -72,7 +72,9 @@ function members(box, chosen, nodes, choose) {
         node.kind,
       );
     });
-    parts.push(html("div", { class: "members", role: "group", "aria-label": "Layers in this block" }, buttons));
+    const group = html("div", { class: "members", role: "toolbar", "aria-label": "Layers in this block" }, buttons);
+    oneStop(group);
+    parts.push(group);
   }
   return parts;
 }
@@ -85,6 +87,17 @@ function flow(names, graph, others, choose) {
     );
     return [name, html("span", {}, graph.shapes[name] ? html("span", { class: "shape" }, graph.shapes[name]) : null, links.length ? links : html("small", {}, graph.features[name] ?? ""))];
   });
+}
+
+// What a layer reads and writes, its neighbours one stop of the Tab key.
+function connections(node, graph, choose) {
+  const group = html(
+    "div", { class: "connections", role: "group", "aria-label": "Connected layers" },
+    section("Inputs", definitions(flow(node.inputs, graph, (name) => graph.writers(node, name), choose))),
+    section("Outputs", definitions(flow(node.outputs, graph, (name) => graph.readers(node, name), choose))),
+  );
+  oneStop(group);
+  return group;
 }
 
 function nodeDetails(node, graph, { before, folds, colouring, source, choose }) {
@@ -104,8 +117,7 @@ function nodeDetails(node, graph, { before, folds, colouring, source, choose }) 
         ]), source)
       : null,
     node.weights.length ? section(`Weights: ${plural(node.weights.reduce((sum, w) => sum + w.count, 0), "value")}, ${byteText(nodeBytes(node))}`, weightTable(node.weights)) : null,
-    section("Inputs", definitions(flow(node.inputs, graph, (name) => graph.writers(node, name), choose))),
-    section("Outputs", definitions(flow(node.outputs, graph, (name) => graph.readers(node, name), choose))),
+    connections(node, graph, choose),
     section("Parameters", definitions(Object.entries(node.parameters))),
     node.scope ? section("Place", definitions([["Inside", node.scope]])) : null,
   ];
@@ -121,12 +133,15 @@ function sourcePanel(found, chosen, choose) {
   } else {
     const languages = Object.keys(found.source).sort().reverse();
     const language = languages.includes(chosen) ? chosen : languages[0];
+    const buttons = languages.map((name) =>
+      html("button", { type: "button", "aria-pressed": String(name === language), onclick: () => choose(name) }, name),
+    );
+    const group = html("div", { class: "group", role: "toolbar", "aria-label": "Language of the class" }, buttons);
+    oneStop(group);
     box.append(
       html(
         "div", { class: "languages" },
-        html("div", { class: "group", role: "group", "aria-label": "Language of the class" }, languages.map((name) =>
-          html("button", { type: "button", "aria-pressed": String(name === language), onclick: () => choose(name) }, name),
-        )),
+        group,
         copyButton(() => found.source[language]),
       ),
       html("pre", { tabindex: "0", "aria-label": `${language} class` }, found.source[language]),

@@ -10,10 +10,11 @@ class Finder {
     this.field = html("input", { type: "search", placeholder: "Find a layer…", "aria-label": "Find a layer by name or type", spellcheck: "false" });
     this.count = html("span", { class: "found", "aria-hidden": "true" });
     this.steps = html(
-      "div", { class: "group steps", hidden: true },
+      "div", { class: "group steps", role: "toolbar", "aria-label": "Matches", hidden: true },
       button("Previous match (Shift+Enter)", icon("M4 10l4-4 4 4"), () => this.walk(-1)),
       button("Next match (Enter)", icon("M4 6l4 4 4-4"), () => this.walk(1)),
     );
+    oneStop(this.steps);
     const lens = icon("M11 11l3 3M12 7A5 5 0 1 1 2 7a5 5 0 0 1 10 0Z");
     this.element = html("div", { class: "search" }, html("div", { class: "field" }, lens, this.field, this.count), this.steps);
     this.field.addEventListener("input", () => this.#begin());

@@ -12,7 +12,6 @@ const SCHEME_NAMES = {
   linear: "linear", linear_feedback: "linear + feedback", lookup_table: "LUT", lookup_table_feedback: "LUT + feedback",
   [MIXED]: "mixed plan", original: "original",
 };
-const FEEDBACK = "lookup_table_feedback";
 const DEFAULT_BITS = 4;
 
 // There is one original and one mixed plan, whatever the slider says.
@@ -213,6 +212,29 @@ function arrowKeys(group, step) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (step(event.key)) event.preventDefault();
   });
+}
+
+// One stop of the Tab key for a row of buttons, the pressed one or the first; arrow keys, Home and End walk along it.
+// Returns what is to be called where the buttons have changed.
+function oneStop(group, selector = "button") {
+  const all = () => [...group.querySelectorAll(selector)].filter((button) => !button.disabled);
+  const settle = (wanted = null) => {
+    const buttons = all();
+    const stop = buttons.includes(wanted) ? wanted : buttons.find((one) => one.getAttribute("aria-pressed") === "true") ?? buttons[0];
+    for (const button of buttons) button.tabIndex = button === stop ? 0 : -1;
+  };
+  group.addEventListener("focusin", (event) => { if (event.target.matches(selector)) settle(event.target); });
+  arrowKeys(group, (key) => {
+    const buttons = all();
+    const at = buttons.indexOf(document.activeElement);
+    if (at < 0) return false;
+    const to = { ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: buttons.length - 1 }[key];
+    if (to === undefined) return false;
+    buttons[(to + buttons.length) % buttons.length].focus();
+    return true;
+  });
+  settle();
+  return () => settle(document.activeElement);
 }
 
 // The choice that an arrow key leads to, from a scheme and bits, among `schemes`. A mixed plan has no bits of its own.
