@@ -50,7 +50,11 @@ class _Steps:
         stacks: list[list[Value]] = [[] for _ in self._body.output[1 + len(carried) :]]
         step = 0
         while goes_on and (most is None or step < most):
-            given = [constant("step", np.array(step)), constant("condition", np.array(True)), *carried]
+            given = [
+                constant(f"{node.name}/step", np.array(step)),
+                constant(f"{node.name}/condition", np.array(True)),
+                *carried,
+            ]
             condition, *results = self._run(step, given)
             if not condition.is_constant:
                 raise UnsupportedError(
@@ -106,7 +110,7 @@ class _Steps:
 
     def _slice(self, value: Value, axis: int, place: int) -> Value:
         gather = helper.make_node("Gather", ["x", "place"], ["slice"], axis=axis)
-        return self._computed([gather], {"x": value, "place": constant("place", np.array(place))})
+        return self._computed([gather], {"x": value, "place": constant(f"{self._node.name}/place", np.array(place))})
 
     def _stacked(self, values: Sequence[Value], axis: int) -> Value:
         """The values along a new axis."""
@@ -119,7 +123,7 @@ class _Steps:
         else:
             nodes = [helper.make_node("Unsqueeze", [name, "axes"], [f"{name} up"]) for name in scope]
         nodes.append(helper.make_node("Concat", [f"{name} up" for name in scope], ["stack"], axis=axis))
-        return self._computed(nodes, {**scope, "axes": constant("axes", np.array([axis]))})
+        return self._computed(nodes, {**scope, "axes": constant(f"{self._node.name}/axes", np.array([axis]))})
 
     def _computed(self, nodes: Sequence[onnx.NodeProto], scope: Environment) -> Value:
         """What the last of some nodes of ours gives."""
