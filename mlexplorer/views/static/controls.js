@@ -32,27 +32,29 @@ function schemeSwitch(choose) {
     lookup_table: "A look-up table per weight, its levels found by k-means",
     [MIXED]: "Bits of its own for each layer, as they stand under Choose",
   };
-  const joined = (scheme, feedback) => (feedback && scheme !== MIXED ? withFeedback(scheme) : plainOf(scheme));
+  let chosen = "";
+  let able = () => false;
+  const joined = (scheme) => (feedback.checked && able(scheme) ? withFeedback(scheme) : plainOf(scheme));
   const options = [...PLAIN_SCHEMES, MIXED].map((scheme) => {
-    radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme: joined(scheme, feedback.checked) }) });
+    radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme: joined(scheme) }) });
     return html("label", { class: scheme, title: titles[scheme] }, radios[scheme], html("span", {}, labels[scheme]));
   });
-  const feedback = html("input", { type: "checkbox", onchange: () => choose({ scheme: joined(chosen, feedback.checked) }) });
+  const feedback = html("input", { type: "checkbox", onchange: () => choose({ scheme: joined(chosen) }) });
   const feedbackLabel = html("label", { class: "feedback" }, feedback, "Error feedback");
-  let chosen = "";
   const element = html(
     "div", { class: "scheme" },
     html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
     html("div", { class: "pair" }, html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel),
   );
 
-  // `can` says whether there is error feedback for the scheme, or a kernel that computes it.
+  // `can` says of a scheme whether there is error feedback for it, or a kernel that computes it.
   function show(scheme, { hasPlan, can, dataless }) {
     chosen = scheme;
+    able = (one) => one !== MIXED && can(one);
     for (const [one, radio] of Object.entries(radios)) radio.checked = one === plainOf(scheme);
     radios[MIXED].parentElement.hidden = scheme !== MIXED && !hasPlan;
     feedback.checked = hasFeedback(scheme);
-    feedback.disabled = scheme === MIXED || !can;
+    feedback.disabled = !able(scheme);
     feedbackLabel.title = scheme === MIXED
       ? "Mixed plans are rounded without error feedback"
       : `Each layer makes up for what the layers before it lost: better outputs at the same size, ${dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it"}`;
@@ -168,7 +170,7 @@ function mount({ model, root, data, choose }) {
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
     toggle.show(scheme, {
       hasPlan: data.results.made(MIXED, bits),
-      can: data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(scheme), depth)),
+      can: (one) => data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(one), depth)),
       dataless: data.names?.calibration.startsWith('calibration="noise"'),
     });
     slider.element.classList.toggle("idle", scheme === MIXED);
