@@ -199,10 +199,10 @@ class Group:
             return None
         if name in ("", ".", "..") or not isinstance(group, h5py.h5g.GroupID):
             raise FileFormatError(f"{self._label(path)} is not a path within the file")
-        key = name.encode()
-        if not group.links.exists(key):
+        key, links = name.encode(), group.links
+        if not links.exists(key):
             return None
-        if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+        if links.get_info(key).type != h5py.h5l.TYPE_HARD:
             raise FileFormatError(
                 f"{self._label(path)} is a soft, external or user-defined link; only files that hold all their "
                 "weights are read"
