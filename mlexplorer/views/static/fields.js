@@ -3,8 +3,8 @@
 const PIECE = 1 << 20;
 const IN_FLIGHT = 4;
 const FIELDS = {
-  model: { caption: "Model", hint: "Path or https://…  to .mlmodel, .mlpackage, .onnx, .keras, .h5", accept: ".mlmodel,.zip,.h5,.hdf5,.keras,.onnx", sample: "Bundled network" },
-  pictures: { caption: "Pictures", hint: "Path or https://…  to a picture, or path of a folder", accept: "image/*", sample: "Sample photographs" },
+  model: { caption: "Model", hint: "Path or web address: .mlmodel, .mlpackage, .onnx, .keras, .h5", accept: ".mlmodel,.zip,.h5,.hdf5,.keras,.onnx", sample: "Bundled network" },
+  pictures: { caption: "Pictures", hint: "Path of a picture or folder, or a picture's web address", accept: "image/*", sample: "Sample photographs" },
 };
 
 // What is known of a view's fields, by their names; uploads by their ids.
