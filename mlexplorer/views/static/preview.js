@@ -205,4 +205,11 @@ export default defineView("preview", {
   initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false, epoch: 0, fields: fieldData() }),
   receive: (data, content, buffers) => (RECEIVERS[content.type] ?? FIELD_RECEIVERS[content.type])?.(data, content, buffers),
   mount,
+  dispose(data) {
+    data.epoch += 1;
+    for (const rows of data.rows.values()) for (const row of rows.values()) forget(row);
+    data.rows.clear();
+    data.inputs?.addresses.forEach((address) => URL.revokeObjectURL(address));
+    data.inputs = null;
+  },
 });

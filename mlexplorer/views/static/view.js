@@ -49,6 +49,8 @@ const html = (tag, attributes = {}, ...children) => build(document.createElement
 const svg = (tag, attributes = {}, ...children) =>
   build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+const ORPHANED = "The kernel that computed this is gone. What is shown stays; to compute and to save, run the cell again.";
+
 let serial = 0;
 const uniqueId = (prefix) => `mlx-${prefix}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
 
@@ -150,8 +152,9 @@ function forgetPictures(data) {
 
 // A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
 // function that repaints. The data outlive a view's element: the same view can be shown twice. `teach` says in a sentence
-// or two why one sees what one sees; it stands below the view while that is wanted.
-function defineView(name, { initial, receive, mount, teach }) {
+// or two why one sees what one sees; it stands below the view while that is wanted. `dispose` lets go of what the data
+// hold outside of JavaScript's memory, once the widget is closed.
+function defineView(name, { initial, receive, mount, teach, dispose }) {
   return () => {
     const data = initial();
     const repaints = new Set();
@@ -167,7 +170,10 @@ function defineView(name, { initial, receive, mount, teach }) {
           for (const repaint of repaints) repaint(content);
         };
         model.on("msg:custom", listen);
-        return () => model.off("msg:custom", listen);
+        return () => {
+          model.off("msg:custom", listen);
+          dispose?.(data);
+        };
       },
       render({ model, el }) {
         const root = html("div", { class: `mlx mlx-${name}` });
@@ -179,6 +185,8 @@ function defineView(name, { initial, receive, mount, teach }) {
           for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
           model.save_changes();
         };
+        const orphaned = html("p", { class: "orphaned", role: "status" });
+        root.append(orphaned);
         const view = mount({ model, root, data, choose });
         const lesson = html("p", { class: "lesson", hidden: true });
         root.append(lesson);
@@ -187,6 +195,14 @@ function defineView(name, { initial, receive, mount, teach }) {
           lesson.hidden = !(teach && model.get("teach"));
           if (!lesson.hidden) lesson.textContent = teach({ model, data });
         };
+        // Jupyter marks the element of a widget whose kernel is gone, in a listener of the same event.
+        const live = () => setTimeout(() => {
+          const gone = el.classList.contains("jupyter-widgets-disconnected");
+          root.classList.toggle("is-orphaned", gone);
+          orphaned.textContent = gone ? ORPHANED : "";
+        });
+        model.on("comm_live_update", live);
+        live();
         const change = () => repaint(null);
         const events = ["bits", "scheme", "layer", "image", "teach"].map((trait) => `change:${trait}`);
         for (const event of events) model.on(event, change);
@@ -198,6 +214,7 @@ function defineView(name, { initial, receive, mount, teach }) {
         }
         return () => {
           for (const event of events) model.off(event, change);
+          model.off("comm_live_update", live);
           repaints.delete(repaint);
           view.destroy?.();
         };
