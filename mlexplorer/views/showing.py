@@ -10,12 +10,14 @@ from mlexplorer.errors import InputError
 from mlexplorer.formats import load
 from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass
+from mlexplorer.views.cells import replace
 from mlexplorer.views.computation import Images
 from mlexplorer.views.defaults import heaviest_layer
 from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.graph import GraphView
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.opening import OpenExplorer
+from mlexplorer.views.view import View
 
 
 def explore(
@@ -44,11 +46,42 @@ def explore(
 
 
 def show(model: Model | str | Path, view: str = "explorer", images: Images | None = None, **options: Any) -> Any:
-    """One view of a model: "explorer", "controls", "graph", "preview", "curve", "histogram" or "choosing".
+    """One view of a model as a widget of its own, to stand alone or in any layout of ipywidgets.
 
-    Each is a widget of its own, with the traits `bits`, `scheme`, `layer` and `image`, to be put into any layout and
-    linked to others with `ipywidgets.jslink`. What needs runs of the model is computed in the background; `images` and
-    the options are those of `explore`. Raises InputError for an unknown view.
+    `images` and the options are those of `explore`. What needs runs of the model is computed in the background, by the
+    Explorer in the view's `explorer`, until the view is closed. Raises InputError for an unknown view.
+
+    | view | shows | follows | changes |
+    | --- | --- | --- | --- |
+    | "explorer" | all of those below, linked | | |
+    | "controls" | the choice, its size and quality, Python, Save | bits, scheme, image | bits, scheme, teach |
+    | "preview" | outputs before and after, at every depth | bits, scheme, image | bits, scheme, image |
+    | "curve" | size against quality | bits, scheme, image | bits, scheme |
+    | "histogram" | weights and levels of a layer | bits, scheme, layer | |
+    | "choosing" | the smallest file for a target, bits per layer | bits, scheme, layer, image | bits, scheme, layer |
+    | "graph" | the layers | layer, opened, colour | layer, opened, colour |
+
+    The traits are synced with the page, and Python may set each of them:
+
+    | trait | type | meaning |
+    | --- | --- | --- |
+    | bits | int, 1 to 8 | bits per weight |
+    | scheme | str | "linear", "linear_feedback", "lookup_table", "lookup_table_feedback" or "mixed" |
+    | layer | str | id of the node in `model.graph` that is selected, "" for none |
+    | image | int, from 0 | which of the pictures |
+    | teach | bool | whether a sentence below says why one sees what one sees |
+    | opened | list of str | names of the open folds of the graph, ["*"] for all |
+    | colour | str | what colours the boxes of the graph: "type", "size", "bits", once measured "sensitivity" |
+
+    The views of one explorer are linked already and share its results; others are linked with `ipywidgets.jslink`, in
+    the page, without the kernel:
+
+    >>> explorer = mle.explore(model, images)
+    >>> weights = mle.show(other_model, "histogram")
+    >>> slider = ipywidgets.IntSlider(min=1, max=8, description="bits")
+    >>> link = ipywidgets.jslink((slider, "value"), (explorer.preview, "bits"))
+    >>> links = [ipywidgets.jslink((explorer.preview, trait), (weights, trait)) for trait in ("bits", "scheme")]
+    >>> page = ipywidgets.VBox([slider, ipywidgets.HBox([explorer.preview, weights])])
     """
     if view not in VIEWS:
         raise InputError(f"there is no view {view!r}; there are {', '.join(map(repr, VIEWS))}")
@@ -56,11 +89,16 @@ def show(model: Model | str | Path, view: str = "explorer", images: Images | Non
 
 
 def _graph(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
-    return GraphView(model, **options)
+    return _alone(GraphView(model, **options))
 
 
 def _histogram(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
-    return Histogram(model, **{"layer": heaviest_layer(model), **options})
+    return _alone(Histogram(model, **{"layer": heaviest_layer(model), **options}))
+
+
+def _alone(view: View) -> View:
+    replace(view)
+    return view
 
 
 def _of_explorer(name: str) -> Callable[..., Any]:
@@ -68,6 +106,7 @@ def _of_explorer(name: str) -> Callable[..., Any]:
         explorer = Explorer(model, images, **options)
         found = getattr(explorer, name)
         found.explorer = explorer  # it computes what the view shows
+        found.observe(lambda change: explorer.close() if change.new is None else None, "comm")
         return found
 
     return view
