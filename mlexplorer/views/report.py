@@ -46,7 +46,7 @@ def report(
         name: {"traits": {**view.shown_state(), **shared}, "messages": _messages(view, images)}
         for name, view in views.items()
     }
-    data = {"linked": LINKED, "views": recorded}
+    data = {"views": recorded}
     areas = "".join(f'<div class="mlx-area mlx-area-{name}"><div data-view="{name}"></div></div>' for name in views)
     return f"""<!doctype html>
 <html lang="en">

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -46,7 +47,9 @@ class Screen:
         self._model, self._on_found = model, on_found
         self.controls, self.graph, self.preview = controls, graph, preview
         self.curve, self.histogram, self.choosing = curve, histogram, choosing
-        self._links = tuple(self._linked())
+        group = uuid.uuid4().hex
+        for view in self.by_name().values():
+            view.group = group
         self._boxes: list[ipywidgets.Box] = []
 
     def by_name(self) -> dict[str, View]:
@@ -159,21 +162,7 @@ class Screen:
 
     def close(self) -> None:
         """Take the views off the page."""
-        for link in self._links:
-            link.close()
         for widget in (*self.by_name().values(), *self._boxes):
             layout = widget.layout
             widget.close()
             layout.close()  # a widget of its own, which Jupyter would keep
-
-    def _linked(self) -> Iterator[Any]:
-        shared: Iterable[tuple[View, tuple[str, ...]]] = (
-            (self.preview, ("bits", "scheme", "image", "teach")),
-            (self.curve, ("bits", "scheme", "image", "teach")),
-            (self.histogram, ("bits", "scheme", "image", "layer", "teach")),
-            (self.choosing, ("bits", "scheme", "image", "layer", "teach")),
-            (self.graph, ("layer", "teach")),
-        )
-        for view, traits in shared:
-            for trait in traits:
-                yield ipywidgets.jslink((self.controls, trait), (view, trait))

@@ -30,7 +30,8 @@ class View(anywidget.AnyWidget):
     Traits, to be linked among views with `ipywidgets.jslink`: `bits` (1..8), `scheme` ("linear", "linear_feedback",
     "lookup_table", "lookup_table_feedback" or "mixed"; those with feedback are rounded with error feedback), `layer`
     (the id of a graph node, "" for none), `image` (the index of the picture), `teach` (whether a caption says why one
-    sees what one sees).
+    sees what one sees). Views of the same `group` follow each other in the page, and Python hears of a choice once it
+    has rested for a moment; "" is no group.
 
     Everything else reaches the page as custom messages with buffers, each kept under its key. The page says "ready"
     when it shows the view for the first time, and again after it was reloaded, with the serial numbers of what it
@@ -43,6 +44,7 @@ class View(anywidget.AnyWidget):
     layer = traitlets.Unicode("").tag(sync=True)
     image = traitlets.Int(0, min=0).tag(sync=True)
     teach = traitlets.Bool(False).tag(sync=True)
+    group = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._messages: dict[Hashable, tuple[dict[str, Any], list[bytes]]] = {}

@@ -231,6 +231,7 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("curve", {
+  follows: ["bits", "scheme", "image", "teach"],
   teach({ model, data }) {
     const { results } = data;
     const [image, bits, scheme] = ["image", "bits", "scheme"].map((trait) => model.get(trait));

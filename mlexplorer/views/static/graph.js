@@ -413,6 +413,7 @@ function mountGraph({ model, root, data, choose }) {
 }
 
 export default defineView("graph", {
+  follows: ["layer", "teach"],
   teach: () => "Boxes are layers, from the input at the top to the output. A few of them hold most of the weights: colour by size to see where the bytes are, and look for a mixed plan to colour by what each layer loses.",
   initial: () => ({ graph: null, values: new Map(), valuesSerial: 0, shapes: null, sources: new Map() }),
   receive(data, content) {

@@ -197,6 +197,7 @@ const RECEIVERS = {
 };
 
 export default defineView("preview", {
+  follows: ["bits", "scheme", "image", "teach"],
   teach({ model }) {
     if (hasFeedback(model.get("scheme"))) return "Error feedback rounds each weight so that it makes up for what the rounding of others before it did to the layer's results. Each error is as large as before, but they cancel out where it counts.";
     if (model.get("bits") <= 2) return "With so few levels every layer's results are off, and each layer adds its own errors to those that it gets from the layers before. Small networks fall apart here; error feedback keeps them together longer.";

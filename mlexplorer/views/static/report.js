@@ -1,4 +1,4 @@
-// Runs the views of a report: models without a kernel, linked with each other, that take the recorded messages.
+// Runs the views of a report: models without a kernel that take the recorded messages.
 
 const data = JSON.parse(document.getElementById("mlx-data").textContent);
 
@@ -7,8 +7,6 @@ class Recorded {
   constructor(traits) {
     this.traits = traits;
     this.listeners = new Map();
-    this.peers = [];
-    this.changed = new Set();
   }
 
   get(name) {
@@ -18,17 +16,7 @@ class Recorded {
   set(name, value) {
     if (this.traits[name] === value) return;
     this.traits[name] = value;
-    this.changed.add(name);
     this.emit(`change:${name}`);
-  }
-
-  save_changes() {
-    const changed = [...this.changed].filter((name) => data.linked.includes(name));
-    this.changed.clear();
-    for (const peer of this.peers) {
-      for (const name of changed) peer.set(name, this.traits[name]);
-      peer.changed.clear();
-    }
   }
 
   on(name, listener) {
@@ -44,6 +32,8 @@ class Recorded {
   }
 
   // There is no kernel that could answer.
+  save_changes() {}
+
   send() {}
 }
 
@@ -63,7 +53,6 @@ const models = Object.fromEntries(
   Object.entries(data.views).map(([name, { traits }]) => [name, new Recorded(traits)]),
 );
 for (const [name, model] of Object.entries(models)) {
-  model.peers = Object.values(models).filter((other) => other !== model);
   const view = modules[name]();
   await view.initialize?.({ model });
   await view.render({ model, el: document.querySelector(`[data-view="${name}"]`) });

@@ -51,6 +51,13 @@ const svg = (tag, attributes = {}, ...children) =>
 
 const ORPHANED = "The kernel that computed this is gone. What is shown stays; to compute and to save, run the cell again.";
 
+// Words are written where they differ: the page lays out anew whatever is written, even the same.
+function write(node, words = "") {
+  if (node.textContent === words) return;
+  if (node.firstChild?.nodeType === Node.TEXT_NODE && !node.firstChild.nextSibling) node.firstChild.data = words;
+  else node.textContent = words;
+}
+
 let serial = 0;
 const uniqueId = (prefix) => `mlx-${prefix}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
 
@@ -150,18 +157,43 @@ function forgetPictures(data) {
   if (data.search) data.search = null;
 }
 
+// Views of one group follow each other in the page. Python hears of a choice once it has rested: every message makes the
+// notebook show that the kernel is busy, and that would cost more than the move itself.
+const SHARED = ["bits", "scheme", "layer", "image", "teach"];
+const CHOICE = "mlexplorer-choice";
+const REST = 150;
+
 // A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
 // function that repaints. The data outlive a view's element: the same view can be shown twice. `teach` says in a sentence
-// or two why one sees what one sees; it stands below the view while that is wanted. `dispose` lets go of what the data
-// hold outside of JavaScript's memory, once the widget is closed.
-function defineView(name, { initial, receive, mount, teach, dispose }) {
+// or two why one sees what one sees; it stands below the view while that is wanted. `follows` are the traits that it shows.
+// `dispose` lets go of what the data hold outside of JavaScript's memory, once the widget is closed.
+function defineView(name, { initial, receive, mount, teach, dispose, follows = SHARED }) {
   return () => {
     const data = initial();
     const repaints = new Set();
     const seen = new Set();
     let asked = false;
+    let heard = false;
+    let rest = 0;
+    const save = (model) => {
+      clearTimeout(rest);
+      rest = setTimeout(() => model.save_changes(), REST);
+    };
     return {
       initialize({ model }) {
+        const tell = Object.fromEntries(follows.map((trait) => [
+          `change:${trait}`,
+          () => heard || document.dispatchEvent(new CustomEvent(CHOICE, { detail: { group: model.get("group"), trait, value: model.get(trait) } })),
+        ]));
+        const hear = ({ detail: { group, trait, value } }) => {
+          if (!group || group !== model.get("group") || !follows.includes(trait) || model.get(trait) === value) return;
+          heard = true;
+          model.set(trait, value);
+          heard = false;
+          save(model);
+        };
+        for (const [event, listener] of Object.entries(tell)) model.on(event, listener);
+        document.addEventListener(CHOICE, hear);
         const listen = async (content, buffers) => {
           if (seen.has(content.serial)) return;
           if (content.serial) seen.add(content.serial);
@@ -171,6 +203,9 @@ function defineView(name, { initial, receive, mount, teach, dispose }) {
         };
         model.on("msg:custom", listen);
         return () => {
+          clearTimeout(rest);
+          document.removeEventListener(CHOICE, hear);
+          for (const [event, listener] of Object.entries(tell)) model.off(event, listener);
           model.off("msg:custom", listen);
           dispose?.(data);
         };
@@ -183,7 +218,7 @@ function defineView(name, { initial, receive, mount, teach, dispose }) {
         el.append(root);
         const choose = (changes) => {
           for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
-          model.save_changes();
+          save(model);
         };
         const orphaned = html("p", { class: "orphaned", role: "status" });
         root.append(orphaned);
@@ -193,7 +228,7 @@ function defineView(name, { initial, receive, mount, teach, dispose }) {
         const repaint = (content) => {
           view.repaint(content);
           lesson.hidden = !(teach && model.get("teach"));
-          if (!lesson.hidden) lesson.textContent = teach({ model, data });
+          if (!lesson.hidden) write(lesson, teach({ model, data }));
         };
         // Jupyter marks the element of a widget whose kernel is gone, in a listener of the same event.
         const live = () => setTimeout(() => {
@@ -204,7 +239,7 @@ function defineView(name, { initial, receive, mount, teach, dispose }) {
         model.on("comm_live_update", live);
         live();
         const change = () => repaint(null);
-        const events = ["bits", "scheme", "layer", "image", "teach"].map((trait) => `change:${trait}`);
+        const events = follows.map((trait) => `change:${trait}`);
         for (const event of events) model.on(event, change);
         repaints.add(repaint);
         repaint(null);
