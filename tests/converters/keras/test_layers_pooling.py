@@ -112,3 +112,28 @@ def test_refusals_name_the_layer_and_the_reason() -> None:
 def test_global_pooling_is_a_pooling_layer() -> None:
     converted = check(sequential(L.Conv2D(3, 2), L.GlobalAveragePooling2D(), shape=TWO))
     assert layer_types(converted)[-2:] == ["pooling", "squeeze"]
+
+
+@pytest.mark.parametrize("kind", ["Max", "Average"])
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        (5, (11, 6)),
+        (4, (12, 6)),
+        ((4, 3), (9, 11, 6)),
+        ((9, 5), (9, 11, 6)),
+        ((3, 13), (9, 11, 6)),
+        ((2, 3, 4), (5, 7, 9, 6)),
+    ],
+)
+def test_adaptive_pooling(kind: str, size: Any, shape: tuple[int, ...]) -> None:
+    layer = getattr(L, f"Adaptive{kind}Pooling{len(shape) - 1}D")
+    check(sequential(layer(size), shape=shape))
+    check(sequential(layer(size, data_format="channels_first"), shape=(shape[-1], *shape[:-1])))
+
+
+def test_center_crop() -> None:
+    check(sequential(L.CenterCrop(4, 7), shape=TWO))
+    check(sequential(L.CenterCrop(4, 7, data_format="channels_first"), shape=(6, 9, 11)))
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'crop'.*are fewer than \[12, 7\]"):
+        mle.convert(sequential(L.CenterCrop(12, 7, name="crop"), shape=TWO))

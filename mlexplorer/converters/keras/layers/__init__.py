@@ -9,6 +9,7 @@ from mlexplorer.converters.keras.layers import (  # noqa: F401 - each registers 
     conv_lstm,
     convolution,
     core,
+    encoding,
     locally_connected,
     merging,
     normalization,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from mlexplorer.converters.keras.context import Context, converts
 from mlexplorer.converters.keras.layers.convolution import padding_3d, per_axis, plane_padding
@@ -35,6 +38,39 @@ def global_average_pooling(c: Context) -> Value:
     if c.input.mask is not None:
         return _masked_average(c)
     return _global_pooling(c, "AVERAGE")
+
+
+@converts("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D")
+@converts("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D")
+def adaptive_pooling(c: Context) -> Value:
+    """Adaptive pooling to m of n pixels of an axis, the i-th of those from i n / m down to (i + 1) n / m up.
+
+    Axis by axis: averages by a product, maxima of windows that are gathered; short ones repeat their last pixel.
+    """
+    rank = c.input.rank - 2
+    blob, sizes = c.image(rank)
+    average = "Average" in c.layer.class_name
+    for axis, (n, m) in enumerate(zip(sizes[2:], c.sizes("output_size", rank), strict=True), 2):
+        if n == m:
+            continue
+        here = c.within(f"axis_{axis - 2}")
+        outer, inner = prod(sizes[:axis]), prod(sizes[axis + 1 :])
+        windows = [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        y = here.add("reshapeStatic", blob, part="apart", targetShape=[outer, n, inner])
+        if average:
+            c.require_room(m, n)
+            shares = np.array([[(place in window) / len(window) for place in range(n)] for window in windows])
+            y = here.add("batchedMatmul", here.constant(shares[None], "shares"), y, part="averages")
+        else:
+            length = max(map(len, windows))
+            places = [min(window[0] + step, window[-1]) for window in windows for step in range(length)]
+            y = here.add("gather", y, here.constant(places, "places"), part="windows", axis=1)
+            y = here.add("reshapeStatic", y, part="by_window", targetShape=[outer, m, length, inner])
+            y = here.add("reduceMax", y, part="maxima", axes=[2], keepDims=False)
+        sizes[axis] = m
+        plane = [*sizes[:2], *[1] * (rank == 1), *sizes[2:]]
+        blob = here.add("reshapeStatic", y, targetShape=plane)
+    return c.from_image(blob, sizes)
 
 
 def _pooling(c: Context, type: str) -> Value:

@@ -49,6 +49,20 @@ def cropping(c: Context) -> Value:
     return c.from_image(y, [batch, channels, *left])
 
 
+@converts("CenterCrop")
+def center_crop(c: Context) -> Value:
+    """CenterCrop of pictures that are large enough: Keras resizes others."""
+    blob, (batch, channels, *extent) = c.image(2)
+    target = [int(c.get("height")), int(c.get("width"))]
+    surplus = [n - size for n, size in zip(extent, target, strict=True)]
+    if min(surplus) < 0:
+        c.refuse(
+            f"{extent} pixels are fewer than {target}; Keras resizes them, which only Resizing can be converted for"
+        )
+    cuts = [(n // 2, n - n // 2) for n in surplus]
+    return c.from_image(c.add("crop", blob, cropAmounts=borders(cuts)), [batch, channels, *target])
+
+
 @converts("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def upsampling(c: Context) -> Value:
     """UpSampling1D, UpSampling2D, UpSampling3D: nearest, of planes also bilinear (Core ML: upsample).
