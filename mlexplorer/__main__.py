@@ -9,13 +9,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from mlexplorer.errors import InputError, MissingDependencyError, MlexplorerError
 
+STARTS = ("linear", "linear_feedback", "lookup_table", "lookup_table_feedback")
+"""What an explorer can begin with; not imported, so that --help is there at once."""
 DEFAULT_FOLDER = Path.home() / "mlexplorer"
 
 _WELCOME = """\
@@ -33,11 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", nargs="?", type=Path, help="a .mlmodel file or .mlpackage folder (default: bundled)")
     parser.add_argument("--images", type=Path, help="a picture or a folder of pictures to try the model on")
+    parser.add_argument("--bits", type=int, choices=range(1, 9), help="bits per weight to begin with, with a model")
+    parser.add_argument("--scheme", choices=STARTS, help="how its weights are quantized to begin with")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where the notebooks go (%(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="start the server and print the address only")
     options = parser.parse_args(arguments)
     try:
-        notebook = prepare(options.folder, options.model, options.images)
+        chosen = {name: value for name in ("bits", "scheme") if (value := getattr(options, name)) is not None}
+        notebook = prepare(options.folder, options.model, options.images, **chosen)
         return _serve(notebook, browser=not options.no_browser)
     except MlexplorerError as error:
         print(f"mlexplorer: {error}", file=sys.stderr)
@@ -46,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def prepare(folder: Path, model: Path | None = None, images: Path | None = None) -> Path:
+def prepare(folder: Path, model: Path | None = None, images: Path | None = None, **chosen: Any) -> Path:
     """Copy the teaching notebooks to a folder, never over one that is there, and return the notebook to open.
 
-    With a model, that is a new notebook with the three lines that explore it. Raises InputError where the model or the
-    folder does not exist or cannot be written.
+    With a model, that is a new notebook with the three lines that explore it, where `chosen` (`bits`, `scheme`) is what
+    the explorer begins with. Raises InputError where the model or the folder does not exist or cannot be written.
     """
     for path in (model, images):
         if path is not None and not path.exists():
@@ -64,7 +70,7 @@ def prepare(folder: Path, model: Path | None = None, images: Path | None = None)
             return folder / _notebooks()[0].name
         notebook = folder / f"{model.stem}.ipynb"
         if not notebook.exists():
-            notebook.write_text(json.dumps(_notebook_for(model, images), indent=1), encoding="utf-8")
+            notebook.write_text(json.dumps(_notebook_for(model, images, chosen), indent=1), encoding="utf-8")
         return notebook
     except OSError as error:
         raise InputError(f"{folder}: the notebooks cannot be put there ({error}); choose another --folder") from error
@@ -79,12 +85,14 @@ def _notebooks() -> list[Path]:
     raise InputError("the notebooks are missing from this installation of mlexplorer; install it again")
 
 
-def _notebook_for(model: Path, images: Path | None) -> dict[str, object]:
+def _notebook_for(model: Path, images: Path | None, chosen: Mapping[str, Any]) -> dict[str, object]:
+    given = {"images": str(images.resolve())} if images else {}
+    arguments = ", ".join(["model", *(f"{name}={value!r}" for name, value in {**given, **chosen}.items())])
     lines = [
         "import mlexplorer as mle\n",
         "\n",
         f"model = mle.load({str(model.resolve())!r})\n",
-        f"mle.explore(model, images={str(images.resolve())!r})" if images else "mle.explore(model)",
+        f"mle.explore({arguments})",
     ]
     cell: dict[str, object] = {
         "cell_type": "code",

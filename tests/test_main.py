@@ -10,6 +10,7 @@ import pytest
 from mlexplorer import samples
 from mlexplorer.__main__ import main, prepare
 from mlexplorer.errors import InputError
+from mlexplorer.exploration import CHOICES, MIXED
 
 
 def test_the_first_notebook_is_copied_and_never_overwritten(tmp_path: Path) -> None:
@@ -26,7 +27,20 @@ def test_a_model_gets_a_notebook_that_explores_it(tmp_path: Path) -> None:
     cells = nbformat.read(notebook, as_version=4).cells
     nbformat.validate(nbformat.read(notebook, as_version=4))
     assert f"mle.load({str(model)!r})" in cells[0].source
-    assert f"images={str(samples.FOLDER)!r}" in cells[0].source
+    assert cells[0].source.endswith(f"mle.explore(model, images={str(samples.FOLDER)!r})")
+
+
+def test_what_the_explorer_begins_with_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Path] = []
+    monkeypatch.setattr("mlexplorer.__main__._serve", lambda notebook, browser: served.append(notebook) or 0)
+    model = samples.FOLDER / "style_mosaic.mlmodel"
+    for scheme in (name for name in CHOICES if name != MIXED):
+        folder = tmp_path / scheme
+        assert main([str(model), "--bits", "2", "--scheme", scheme, "--folder", str(folder)]) == 0
+        source = nbformat.read(served[-1], as_version=4).cells[0].source
+        assert source.endswith(f"mle.explore(model, bits=2, scheme={scheme!r})")
+    with pytest.raises(SystemExit):
+        main([str(model), "--scheme", MIXED, "--folder", str(tmp_path)])
 
 
 def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
