@@ -22,7 +22,7 @@ from mlexplorer.model import Feature, Model
 from mlexplorer.progress import check
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
-from mlexplorer.quantization.plan import Plan, quantize
+from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.images import PictureLike, open_pictures
@@ -357,6 +357,7 @@ class Runs:
         A step with error feedback calibrates first where that was not done before, and raises as `Calibrated.model`.
         """
         self._stopped.clear()
+        check(cancelled)  # what stopped this step may have come before its beginning
         feed = _stages(self._feature, self.inputs[step.image][1])[step.stage]
         place = step.image, step.stage
         if place not in self._references:
@@ -419,9 +420,9 @@ class Runs:
             if step.scheme in WITH_FEEDBACK:
                 model = self._calibrated.model(step.key, progress, cancelled)
             elif step.scheme == MIXED:
-                model = self.plan.apply(self._model)
+                model = self.plan.apply(self._model, cancelled)
             else:
-                model = quantize(self._model, scheme(step.scheme, step.bits))
+                model = Plan.uniform(self._model, scheme(*step.key)).apply(self._model, cancelled)
             self._quantized = key, self._predictor.rebind(model)
         return self._quantized[1]
 

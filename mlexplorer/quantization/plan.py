@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from mlexplorer.errors import QuantizationError
 from mlexplorer.graph import Node, Weight
 from mlexplorer.model import Model
+from mlexplorer.progress import check
 from mlexplorer.quantization import analysis
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
@@ -77,15 +79,20 @@ class Plan:
         check_kind(model)
         return cls({weight.key: scheme for weight in model.graph.weights if (scheme := _found(weight)) is not None})
 
-    def apply(self, model: Model) -> Model:
+    def apply(self, model: Model, cancelled: threading.Event | None = None) -> Model:
         """A copy of the model with its weights in the schemes of this plan.
 
         Weights that were quantized before are decoded first. The copy's specificationVersion is at least 3, or 2 with
         16-bit floats only. Raises QuantizationError, which names the weight, where the model has no such weight, it may
         not be quantized, or its values do not fit the scheme; UnsupportedError for ML Programs and for models without a
-        neural network.
+        neural network; Cancelled once `cancelled` is set.
         """
-        return _rewritten(model, [self], _encoded)[0]
+
+        def encode(schemes: Sequence[Scheme], node: Node, weight: Weight) -> Iterator[Encoded]:
+            check(cancelled)
+            return _encoded(schemes, node, weight)
+
+        return _rewritten(model, [self], encode)[0]
 
     def predicted_size(self, model: Model) -> int:
         """The exact bytes of the file (or package) of the quantized model, without quantizing it; raises as `apply`."""

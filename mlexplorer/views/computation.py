@@ -92,7 +92,7 @@ class Computation:
         self._model, self._calibrated = model, calibrated
         self._chosen, self._screen = chosen, screen
         self._feedback_asked = {chosen.scheme} & WITH_FEEDBACK.keys()
-        self._cancelled = self._closed = False
+        self._cancelled = self._closed = self._sized = False
         self._inputs: Inputs = []
         self._arrived: list[_Arrived] = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
@@ -177,7 +177,7 @@ class Computation:
     def _compute(self, image: int, cancelled: threading.Event) -> None:
         self.error = None
         try:
-            self._prepare()
+            self._prepare(cancelled)
             check(cancelled)
             done = self._run(image, cancelled)
             if self._feedback_asked:
@@ -204,12 +204,14 @@ class Computation:
             if self._closed:
                 self._release()
 
-    def _prepare(self) -> None:
+    def _prepare(self, cancelled: threading.Event) -> None:
         """Sizes and pictures, which need no run, and then the lowered network."""
-        if not self._rows:
+        if not self._sized:
             self._tell("running", "Computing file sizes")
             for row in sizes(self._model):
+                check(cancelled)
                 self._add(row)
+            self._sized = True
             self._screen.prepare_histogram(self._chosen.layer)
         self._show_arrived()
         self._read()
@@ -302,7 +304,7 @@ class Computation:
 
         self._screen.searching("running", "Looking: every layer at every depth …")
         try:
-            self._prepare()
+            self._prepare(cancelled)
             check(cancelled)
             found, name = self._recommended(image, target, report, cancelled)
         except Cancelled:
