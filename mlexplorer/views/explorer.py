@@ -114,6 +114,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         self.observe(lambda _: computation.resume(), "image")
         self.observe(lambda _: computation.ask_for_feedback() if self.scheme in WITH_FEEDBACK else None, "scheme")
         replace(self)
+        if self.comm is not None:
+            self.comm.on_close(lambda _: self.close())
         computation.resume()
 
     @property

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 import mlexplorer as mle
 from mlexplorer import spec
-from mlexplorer.exploration import Runs
+from mlexplorer.exploration import Calibrated, Runs
+from mlexplorer.progress import check
+from mlexplorer.quantization.plan import quantize
 from mlexplorer.views import cells
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
@@ -71,6 +75,78 @@ def test_closing_within_a_step_ends_quietly(held: tuple[threading.Event, threadi
     threading.excepthook = hook
     assert raised == []
     assert explorer._computing._runs is None, "the network can go"
+
+
+def test_ten_fast_moves_lead_to_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    begun = threading.Event()
+
+    def slowly(self: Calibrated, key: Any, progress: Any, cancelled: threading.Event | None) -> mle.Model:
+        for layer in range(1, 21):
+            progress(layer, 20)
+            check(cancelled)
+            begun.set()
+            time.sleep(0.02)
+        made.append(key[1])
+        return quantize(self.original, mle.LookupTable(bits=key[1]))
+
+    monkeypatch.setattr(Calibrated, "_calibrate", slowly)
+    explorer = mle.explore(painter(), photo(), scheme="lookup_table_feedback", bits=8)
+    assert begun.wait(SECONDS)
+    for bits in (7, 6, 5, 4, 3, 2, 1, 2, 3, 4):
+        explorer.bits = bits
+        time.sleep(0.01)
+    deadline = time.monotonic() + SECONDS
+    while 4 not in made and time.monotonic() < deadline:
+        time.sleep(0.01)
+    explorer.cancel()
+    assert explorer.wait(SECONDS)
+    assert made in ([4], [8, 4]), "nothing was made of what was passed over; 8 only where it was nearly there"
+    explorer.close()
+
+
+def test_cancel_and_close_end_the_thread_within_a_fifth_of_a_second() -> None:
+    model = mle.samples.style()
+    times = []
+    for pause in (0.1, 0.5, 1.0, 1.5, 2.5):
+        explorer = mle.explore(model, mle.samples.photos()[:1])
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "mlexplorer explorer"]
+        time.sleep(pause)
+        assert thread.is_alive(), "it was still computing"
+        began = time.perf_counter()
+        explorer.close()
+        thread.join(SECONDS)
+        times.append(time.perf_counter() - began)
+    print("ended after [ms]", [round(seconds * 1000) for seconds in times])
+    assert sorted(times)[2] < 0.2
+
+
+def test_a_page_that_closes_the_explorer_ends_its_thread(held: tuple[threading.Event, threading.Event]) -> None:
+    begun, go_on = held
+    explorer = mle.explore(painter(), photo())
+    assert begun.wait(SECONDS)
+    assert explorer.comm is not None
+    explorer.comm.handle_close({"content": {"comm_id": explorer.comm.comm_id}})
+    go_on.set()
+    assert explorer.wait(SECONDS)
+    assert explorer.comm is None
+    assert explorer._computing._runs is None
+
+
+def test_a_kernel_that_computes_shuts_down_at_once() -> None:
+    code = "import mlexplorer as mle; explorer = mle.explore(mle.samples.style(), calibration='noise', scheme='lookup_table_feedback')"
+    manager, client = start_new_kernel(kernel_name="python3")
+    reply = client.execute_interactive(code, timeout=SECONDS, output_hook=lambda _: None)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    busy = client.execute_interactive("assert not explorer.wait(0.5)", timeout=SECONDS, output_hook=lambda _: None)
+    assert busy["content"]["status"] == "ok", "it computes"
+    began = time.monotonic()
+    manager.shutdown_kernel()
+    took = time.monotonic() - began
+    client.stop_channels()
+    client.context.destroy()
+    assert not manager.is_alive()
+    assert took < manager.shutdown_wait_time, "it went by itself"
 
 
 class _Shell:
