@@ -70,6 +70,7 @@ def show(model: Model | str | Path, view: str = "explorer", images: Images | Non
     | layer | str | id of the node in `model.graph` that is selected, "" for none |
     | image | int, from 0 | which of the pictures |
     | teach | bool | whether a sentence below says why one sees what one sees |
+    | group | str | views of the same group follow each other in the page; "" for none |
     | opened | list of str | names of the open folds of the graph, ["*"] for all |
     | colour | str | what colours the boxes of the graph: "type", "size", "bits", once measured "sensitivity" |
 

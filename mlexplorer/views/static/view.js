@@ -215,6 +215,7 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
         root.addEventListener("keydown", (event) => event.stopPropagation());
         // Notebook 7 takes keys before they get here, unless the focused element itself, not one around it, says no.
         root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
+        el.classList.add("mlx-widget");
         el.append(root);
         const choose = (changes) => {
           for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
