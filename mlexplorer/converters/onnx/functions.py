@@ -1,12 +1,13 @@
-"""Nodes that stand for others: functions of the model, and operators that ONNX defines by simpler ones."""
+"""Nodes that stand for others: functions of the model, and operators that ONNX, or we, define by simpler ones."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import onnx
 from onnx import AttributeProto, helper
 
+from mlexplorer.converters.onnx.definitions import own_definition
 from mlexplorer.converters.onnx.node import Node
 
 _ATTRIBUTE_TYPES = {
@@ -22,39 +23,17 @@ _ATTRIBUTE_TYPES = {
 """The type of an attribute by the field that holds it."""
 
 
-def _experimental(type: str, inputs: Sequence[str], nodes: Sequence[onnx.NodeProto]) -> onnx.FunctionProto:
-    return helper.make_function("com.microsoft.experimental", type, inputs, ["y"], nodes, [helper.make_opsetid("", 17)])
-
-
-_MEL = ("num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz", "upper_edge_hertz")
-_EXPERIMENTAL = {
-    **{
-        type: _experimental(type, ["size"], [helper.make_node(type, ["size"], ["y"])])
-        for type in ("HannWindow", "HammingWindow", "BlackmanWindow")
-    },
-    "MelWeightMatrix": _experimental("MelWeightMatrix", _MEL, [helper.make_node("MelWeightMatrix", _MEL, ["y"])]),
-    "STFT": _experimental(
-        "STFT",
-        ["signal", "window", "frame_length", "frame_step"],
-        [
-            helper.make_node("Constant", [], ["last"], value_ints=[2]),
-            helper.make_node("Unsqueeze", ["signal", "last"], ["real"]),
-            helper.make_node("STFT", ["real", "frame_step", "window", "frame_length"], ["y"]),
-        ],
-    ),
-}
-"""Operators of Windows ML, which ONNX has taken over since, with other inputs."""
-
-
 def definition(node: Node, own: Mapping[tuple[str, str], onnx.FunctionProto]) -> onnx.FunctionProto | None:
-    """What a node stands for: one of the model's own functions, or what ONNX defines its operator by, or None."""
+    """What a node stands for: one of the model's own functions, or what its operator is defined by, or None."""
     domain, type = node.proto.domain, node.proto.op_type
     if (domain, type) in own or not onnx.defs.has(type, domain):
-        return own.get((domain, type), _EXPERIMENTAL.get(type) if domain == "com.microsoft.experimental" else None)
+        return own.get((domain, type)) or own_definition(node)
     try:
         schema = onnx.defs.get_schema(type, node.version, domain)
     except onnx.defs.SchemaError:
         return None
+    if (body := own_definition(node)) is not None:
+        return body
     if schema.has_function:  # type: ignore[attr-defined]
         return _with_defaults(schema.function_body, schema)
     if not schema.has_context_dependent_function:  # type: ignore[attr-defined]

@@ -443,6 +443,33 @@ QUANTIZATION = [
     ),
 ]
 
+CODES = X((2, 6, 9, 7), 0, 255, whole=True, dtype=np.uint8)
+ROWS_OF_CODES = X((3, 5, 8), -128, 127, whole=True, dtype=np.int8)
+
+
+def codes(*shape: int, dtype: Any = np.int8) -> Any:
+    limits = np.iinfo(dtype)
+    return RNG.integers(limits.min, limits.max, shape).astype(dtype)
+
+
+SCALE, ZERO = np.float32(0.07), np.uint8(117)
+CODED = [
+    Case("QLinearConv", [CODES, SCALE, ZERO, codes(5, 6, 3, 2), np.float32(0.02), np.int8(0), np.float32(1.9), ZERO]),
+    Case(
+        "QLinearConv",
+        [CODES, SCALE, ZERO, codes(4, 3, 3, 2), w(4, low=0.01), np.zeros(4, np.int8), np.float32(20), ZERO,
+         codes(4, dtype=np.int16).astype(np.int32)],
+        {"group": 2, "strides": [2, 1], "pads": [1, 0, 2, 1]},
+        note="channels",
+    ),
+    Case("QLinearMatMul", [ROWS_OF_CODES, SCALE, np.int8(3), codes(8, 7), w(7, low=0.01), np.zeros(7, np.int8),
+                           np.float32(9), np.int8(-5)]),
+    Case("ConvInteger", [CODES, codes(5, 6, 3, 2, dtype=np.uint8), ZERO, np.uint8(100)]),
+    Case("MatMulInteger", [ROWS_OF_CODES, codes(8, 7)]),
+    Case("MatMulInteger", [ROWS_OF_CODES, codes(8, 7), np.int8(-9), codes(7)], note="zero points"),
+]  # fmt: skip
+"""Operators on codes, whose results are whole numbers: they are the same."""
+
 DEFINED_BY_OTHERS = [
     Case("RMSNormalization", [ROW, w(11)], opset=23),
     Case("Attention", [X((1, 2, 5, 8)), X((1, 2, 7, 8)), X((1, 2, 7, 8))], opset=23),
@@ -477,6 +504,7 @@ EVERY = [
     *SIGNALS,
     *RECURRENT,
     *QUANTIZATION,
+    *CODED,
     *DEFINED_BY_OTHERS,
     *LEGACY,
 ]
@@ -548,6 +576,7 @@ REFUSED = [
     (Case("Einsum", [X((5, 5))], {"equation": "ii->i"}), "diagonal"),
     (Case("Conv", [ROW, X((5, 6, 4))]), "weights are computed"),
     (Case("NonMaxSuppression", [X((1, 9, 4)), X((1, 2, 9)), i(3)]), "as many rows as boxes are left"),
+    (Case("MatMulInteger", [X((5, 8), -128, 127, whole=True, dtype=np.int8), codes(8, 7), codes(5)]), "for each row"),
     (Case("STFT", [X((2, 53, 2)), i(4)[0], None, i(11)[0]], {"onesided": 0}, opset=17), "complex"),
     (Case("MelWeightMatrix", [i(1 << 30)[0], i(1 << 20)[0], i(8000)[0], np.float32(0), np.float32(4000)], opset=17),
      "too large"),
