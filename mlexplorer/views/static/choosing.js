@@ -108,12 +108,14 @@ function mount({ model, root, data, choose }) {
   }
 
   function column(layer) {
-    const fill = html("i");
+    const well = html("span", { class: "well" });
     const number = html("b");
+    const count = layer.counts.reduce((sum, one) => sum + one, 0).toLocaleString("en");
     const bar = html("div", {
       class: "column", role: "slider", tabindex: "-1", "aria-orientation": "vertical",
       "aria-readonly": String(!data.edits), "aria-valuemin": 1, "aria-valuemax": STEPS.length, "aria-label": `Bits of ${layer.name}`,
-    }, html("span", { class: "well" }, fill), number);
+      title: `${layer.name} (${layer.type}): ${count} weights`,
+    }, well, number);
     const at = (event) => {
       const box = bar.firstChild.getBoundingClientRect();
       const step = Math.ceil(((box.bottom - event.clientY) / box.height) * STEPS.length);
@@ -138,7 +140,7 @@ function mount({ model, root, data, choose }) {
       else return;
       event.preventDefault();
     });
-    return { bar, fill, number };
+    return { bar, well, number, depth: null };
   }
 
   function buildColumns() {
@@ -153,17 +155,18 @@ function mount({ model, root, data, choose }) {
     const { bits } = current();
     const chosen = bars.has(model.get("layer")) ? model.get("layer") : data.layers[0]?.id;
     for (const layer of data.layers) {
-      const { bar, fill, number } = bars.get(layer.id);
+      const one = bars.get(layer.id);
+      const { bar, well, number } = one;
       const depth = bits[layer.id] ?? AS_IT_IS;
-      fill.style.height = `${(heightOf(depth) / STEPS.length) * 100}%`;
-      number.textContent = depth === AS_IT_IS ? "–" : String(depth);
       bar.classList.toggle("chosen", layer.id === model.get("layer"));
+      bar.tabIndex = layer.id === chosen ? 0 : -1;
+      if (depth === one.depth) continue;
+      one.depth = depth;
+      well.style.backgroundSize = `100% ${(heightOf(depth) / STEPS.length) * 100}%`;
+      write(number, depth === AS_IT_IS ? "–" : String(depth));
       bar.classList.toggle("whole", depth === AS_IT_IS);
-      bar.setAttribute("tabindex", layer.id === chosen ? "0" : "-1");
       bar.setAttribute("aria-valuenow", heightOf(depth));
       bar.setAttribute("aria-valuetext", bitsText(depth));
-      const count = layer.counts.reduce((sum, one) => sum + one, 0);
-      bar.title = `${layer.name} (${layer.type}): ${bitsText(depth)}, ${count.toLocaleString("en")} weights`;
     }
     root.dataset.scheme = model.get("scheme");
     undo.disabled = !data.past.length;
@@ -171,10 +174,10 @@ function mount({ model, root, data, choose }) {
     const mixed = model.get("scheme") === MIXED;
     const size = mixed ? data.results.size(MIXED, 0) : null;
     const layer = data.layers.find((one) => one.id === model.get("layer"));
-    const words = layer ? `${layer.name}: ${bitsText(bits[layer.id])}. ` : "";
-    about.textContent = mixed
+    const words = layer ? `${layer.name}: ${mixed ? bitsText(bits[layer.id]) : "as all"}. ` : "";
+    write(about, mixed
       ? `${words}${size ? `All in all ${megabytes(size)} MB.` : ""}`
-      : `${words}${data.edits ? "Drag a column, or press the arrow keys on it, to give a layer its own bits." : ""}`;
+      : `${words}${data.edits ? "Drag a column, or press the arrow keys on it, to give a layer its own bits." : ""}`);
   }
 
   function paintTarget() {
@@ -185,21 +188,22 @@ function mount({ model, root, data, choose }) {
     if (!values.length) return;
     aimAt(values);
     const words = `${results.metric} ${results.number(data.target)}`;
-    aim.textContent = words;
+    write(aim, words);
     found = smallestOfEach(known, results.counts, data.target);
     const best = Object.values(found).reduce(smaller, null);
     for (const scheme of Object.keys(rows)) paintAnswer(scheme, known.some((one) => one.scheme === scheme), best);
     range.setAttribute("aria-valuetext", `at least ${words}: ${best ? `${nameOf(best)}, ${megabytes(best.nbytes)} megabytes` : "nothing reaches it"}`);
-    remark.textContent = remarkOn(known);
+    write(remark, remarkOn(known));
     remark.hidden = !remark.textContent;
   }
 
   // The slider's ends, and where it stands as long as nobody has moved it.
   function aimAt(values) {
     const { counts } = data.results;
-    range.step = counts ? 1 : 0.5;
-    range.max = counts ? 100 : Math.floor(2 * Math.max(...values)) / 2;
-    range.min = Math.min(Math.floor(Math.min(...values)), Number(range.max));
+    const most = counts ? 100 : Math.floor(2 * Math.max(...values)) / 2;
+    const ends = { step: counts ? 1 : 0.5, max: most, min: Math.min(Math.floor(Math.min(...values)), most) };
+    // a range is laid out anew even where its ends stay
+    for (const [end, value] of Object.entries(ends)) if (Number(range[end]) !== value) range[end] = value;
     if (!data.aimed) data.target = Math.min(counts ? 95 : 35, Number(range.max));
     range.value = data.target;
     data.target = range.valueAsNumber;
@@ -213,16 +217,16 @@ function mount({ model, root, data, choose }) {
     const answer = found[scheme];
     element.hidden = !isKnown;
     element.classList.toggle("best", Boolean(answer) && answer === best);
-    name.textContent = answer ? nameOf(answer) : SCHEME_NAMES[scheme];
-    size.textContent = answer ? `${megabytes(answer.nbytes)} MB` : "does not reach it";
-    quality.textContent = answer ? data.results.words(answer) : "";
+    write(name, answer ? nameOf(answer) : SCHEME_NAMES[scheme]);
+    write(size, answer ? `${megabytes(answer.nbytes)} MB` : "does not reach it");
+    write(quality, answer ? data.results.words(answer) : "");
     element.classList.toggle("out", !answer);
     mark.hidden = !answer || answer !== best;
     quality.hidden = button.hidden = !answer;
     if (!answer) return;
     const taken = !answer.plan && keyOf(scheme, answer.bits) === keyOf(model.get("scheme"), model.get("bits"));
     button.setAttribute("aria-disabled", String(taken));
-    button.textContent = taken ? "Taken" : "Take";
+    write(button, taken ? "Taken" : "Take");
     button.setAttribute("aria-label", `${button.textContent} ${nameOf(answer)}`);
     button.title = answer === best ? "The smallest of all" : "";
   }
@@ -239,7 +243,7 @@ function mount({ model, root, data, choose }) {
   function paintSearch() {
     const running = data.search?.state === "running";
     find.disabled = running;
-    state.textContent = data.search?.text ?? "";
+    write(state, data.search?.text ?? "");
     state.classList.toggle("failed", data.search?.state === "failed");
   }
 

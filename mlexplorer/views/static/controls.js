@@ -17,7 +17,7 @@ function bitsSlider(id, choose) {
   const element = html(
     "div", { class: "depth" },
     html("label", { for: id, class: "caption" }, "Bits per weight"),
-    html("div", { class: "track" }, range, html("div", { class: "ticks" }, ticks)),
+    html("div", { class: "track" }, range, html("div", { class: "ticks figure" }, ticks)),
   );
   return { element, range, ticks };
 }
@@ -66,7 +66,7 @@ function statistic(caption, className) {
   const value = html("strong", {}, "–");
   const unit = html("span", { class: "unit" });
   const label = html("span", { class: "caption" }, caption);
-  return { element: html("div", { class: `statistic ${className}` }, label, html("span", {}, value, unit)), value, unit, label };
+  return { element: html("div", { class: `statistic ${className}` }, label, html("span", { class: "figure" }, value, unit)), value, unit, label };
 }
 
 // What makes the mixed plan of these bits by layer: each depth with the weights that have it.
@@ -102,7 +102,7 @@ function pythonBlock() {
   const element = html("div", { class: "stub", hidden: true }, text, copyButton(() => `${code.textContent}\n`));
   const show = (python) => {
     element.hidden = !python;
-    if (code.textContent !== python) code.textContent = python;
+    if (code.textContent !== python) write(code, python);
   };
   return { element, show };
 }
@@ -133,6 +133,7 @@ function mount({ model, root, data, choose }) {
     oninput: () => { edited = file.value !== ""; repaint(null); },
     onkeydown: (event) => { if (event.key === "Enter") save.click(); },
   });
+  const order = html("span", { class: "figure" }, "Save");
   const save = html("button", {
     type: "button", class: "save",
     onclick: () => {
@@ -141,7 +142,7 @@ function mount({ model, root, data, choose }) {
       model.send({ type: "save", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
       repaint(null);
     },
-  }, "Save");
+  }, order);
   const code = html("code", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": "The same in Python" });
   const copy = copyButton(() => `import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
   const saved = html("p", { class: "saved", role: "status", hidden: true });
@@ -152,8 +153,8 @@ function mount({ model, root, data, choose }) {
   const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
   const title = html("h2");
   const about = html("span", { class: "about" });
-  const python = html("div", { class: "python" }, code, copy);
-  const saving = html("div", { class: "saving" }, file, save, download);
+  const python = html("div", { class: "python" }, html("div", { class: "line" }, code), copy);
+  const saving = html("div", { class: "saving" }, html("div", { class: "name" }, file), save, download);
   root.append(
     html("div", { class: "head" }, title, about, progress), stub.element, notice,
     html("div", { class: "choices" }, slider.element, toggle.element, lessons, live),
@@ -175,18 +176,18 @@ function mount({ model, root, data, choose }) {
     });
     slider.element.classList.toggle("idle", scheme === MIXED);
     const times = bytes && original ? original / bytes : null;
-    size.value.textContent = bytes ? megabytes(bytes) : "–";
-    size.unit.textContent = bytes ? " MB" : "";
-    ratio.value.textContent = times ? (times >= 10 ? times.toFixed(0) : times.toFixed(1)) : "–";
-    ratio.unit.textContent = times ? "× smaller" : "";
-    ratio.label.textContent = original ? `Of ${megabytes(original)} MB` : "Smaller";
+    write(size.value, bytes ? megabytes(bytes) : "–");
+    write(size.unit, bytes ? " MB" : "");
+    write(ratio.value, times ? (times >= 10 ? times.toFixed(0) : times.toFixed(1)) : "–");
+    write(ratio.unit, times ? "× smaller" : "");
+    write(ratio.label, original ? `Of ${megabytes(original)} MB` : "Smaller");
     const [number, unit] = data.results.number(measured?.value).split(" ");
     const { agreement } = measured ?? {};
-    quality.label.textContent = agreement ? `${data.results.metric}, ${intervalWords(agreement)}` : data.results.metric;
+    write(quality.label, agreement ? `${data.results.metric}, ${intervalWords(agreement)}` : data.results.metric);
     quality.element.title = agreement ? agreementText(agreement) : "";
-    quality.value.textContent = measured?.stage === "coarse" ? `≈ ${number}` : number;
+    write(quality.value, measured?.stage === "coarse" ? `≈ ${number}` : number);
     const made = data.results.made(scheme, bits);
-    quality.unit.textContent = unit ? ` ${unit}` : made ? "" : " not computed";
+    write(quality.unit, unit ? ` ${unit}` : made ? "" : " not computed");
     const words = [depthName(scheme, bits)];
     if (bytes) words.push(`${megabytes(bytes)} megabytes`);
     if (times) words.push(`${times.toFixed(1)} times smaller`);
@@ -199,17 +200,17 @@ function mount({ model, root, data, choose }) {
     const names = data.names;
     python.parentElement.hidden = !names;
     if (!names) return;
-    title.textContent = names.title;
-    about.textContent = names.about;
+    write(title, names.title);
+    write(about, names.about);
     saving.hidden = !names.saves;
     const depth = scheme === MIXED ? "" : `${bits}bit-`;
     if (!edited) file.value = `${names.stem}-${depth}${shortName(scheme)}${names.suffix}`;
-    save.textContent = `Save ${depthName(scheme, bits)}`;
+    write(order, `Save ${depthName(scheme, bits)}`);
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
     download.disabled = save.disabled;
     save.title = made ? "" : "It can be saved as soon as it is computed";
-    code.textContent = pythonLine(scheme, bits, names.calibration, file.value, data.plan);
+    write(code, pythonLine(scheme, bits, names.calibration, file.value, data.plan));
   }
 
   function paintReport() {
@@ -222,14 +223,14 @@ function mount({ model, root, data, choose }) {
       bar.max = total;
       bar.value = done;
     }
-    text.textContent = words;
+    write(text, words);
     stub.show(python);
     stop.hidden = state !== "running" && state !== "cancelled";
-    stop.textContent = state === "running" ? "Cancel" : "Resume";
+    write(stop, state === "running" ? "Cancel" : "Resume");
     notice.hidden = !data.notice;
-    notice.textContent = data.notice;
+    write(notice, data.notice);
     saved.hidden = !data.saved;
-    saved.textContent = data.saved?.text ?? "";
+    write(saved, data.saved?.text ?? "");
     saved.classList.toggle("failed", Boolean(data.saved?.failed));
   }
 

@@ -41,6 +41,7 @@ function mount({ model, root, data, choose }) {
   root.append(html("h3", {}, "Size and quality", about), chart, empty);
   let width = 0;
   let places = [];
+  let legend = "";
   const points = new Map();
   const labels = new Map();
   const stopWatching = watchWidth(root, (next) => { width = next; draw(); });
@@ -212,6 +213,9 @@ function mount({ model, root, data, choose }) {
     paintLabels(chosen);
     const made = (scheme) => BITS.filter((bits) => points.has(keyOf(scheme, bits))).length;
     const named = SCHEMES.filter((scheme) => !hasFeedback(scheme) || scheme === model.get("scheme") || made(scheme));
+    const counts = named.map((scheme) => `${scheme} ${made(scheme)}`).join();
+    if (legend === counts) return;
+    legend = counts;
     about.replaceChildren(...named.map((scheme) => html(
       "span", { class: `key ${scheme}` }, html("i", {}), SCHEME_NAMES[scheme],
       hasFeedback(scheme) && made(scheme) < BITS.length ? html("span", { class: "missing" }, ` (${made(scheme)} of ${BITS.length})`) : null,

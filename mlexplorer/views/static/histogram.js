@@ -133,11 +133,11 @@ function mount({ model, root, data, choose }) {
       ? `Grey: all ${wholeNumber(weights.count)} weights that quantization changes, of ${weights.weights} tensors.`
       : `Grey: the ${weights.original_bits}-bit weights.`;
     if (data.mode === "depths") {
-      caption.textContent = `${grey} In colour: the quantized weights at 1 to 8 bits, with the SQNR in dB. Click on a depth to choose it.`;
+      write(caption, `${grey} In colour: the quantized weights at 1 to 8 bits, with the SQNR in dB. Click on a depth to choose it.`);
       return;
     }
     if (data.mode === "error") {
-      caption.textContent = `${grey} Below: what the weights of each bin add to the squared error, in % of the sum of all squares, on one scale for both. All together: ${sides.map(({ row, name: label }) => `${label} ${row ? percent(row.error / weights.energy) : "unknown"}`).join(", ")}.`;
+      write(caption, `${grey} Below: what the weights of each bin add to the squared error, in % of the sum of all squares, on one scale for both. All together: ${sides.map(({ row, name: label }) => `${label} ${row ? percent(row.error / weights.energy) : "unknown"}`).join(", ")}.`);
       return;
     }
     const channels = sides[0].row?.lattices?.first.length ?? 1;
@@ -148,7 +148,7 @@ function mount({ model, root, data, choose }) {
     const feedback = sides.some(({ scheme }) => hasFeedback(scheme))
       ? " With feedback a weight may take a level beside the nearest one, to make up for others: what counts is the output."
       : "";
-    caption.textContent = grey + words + feedback;
+    write(caption, grey + words + feedback);
   }
 
   // What the canvas shows, in words.
@@ -279,7 +279,7 @@ function mount({ model, root, data, choose }) {
         "aria-valuemin": depths ? 1 : 0, "aria-valuemax": depths ? 8 : weights.bins - 1, "aria-valuenow": depths ? bits : bin ?? 0,
       };
       for (const [attribute, value] of Object.entries(attributes)) panel.canvas.setAttribute(attribute, value);
-      panel.words.textContent = describe(weights, side);
+      write(panel.words, describe(weights, side));
     });
     explain(weights, sides);
     read();
@@ -289,12 +289,12 @@ function mount({ model, root, data, choose }) {
     root.dataset.scheme = model.get("scheme");
     const { title, weights, reason } = find();
     const drawable = Boolean(weights) && !reason;
-    about.textContent = [title, drawable && !weights.whole ? weights.shape.join(" × ") : ""].filter(Boolean).join(", ");
+    write(about, [title, drawable && !weights.whole ? weights.shape.join(" × ") : ""].filter(Boolean).join(", "));
     about.title = about.textContent;
     bar.hidden = pair.hidden = below.hidden = !drawable;
     empty.hidden = drawable;
     if (!drawable) {
-      empty.textContent = reason;
+      write(empty, reason);
       now = null;
       painted = [];
     } else if (width > 0) paint(weights);

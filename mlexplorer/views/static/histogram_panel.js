@@ -37,21 +37,21 @@ class Panel {
     this.ratio = html("span", { class: "sqnr", title: "Signal-to-quantization-noise ratio of the weights" });
     this.canvas = html("canvas", { tabindex: "0", role: "slider", "aria-describedby": words.id });
     this.cursor = html("i", { class: "cursor", hidden: true });
-    this.plot = html("div", { class: "plot" }, this.canvas, this.ratio, this.cursor);
+    this.plot = html("div", { class: "plot figure" }, this.canvas, this.ratio, this.cursor, words);
     this.axis = html("div", { class: "range", "aria-hidden": "true" }, html("span"), html("span"));
     this.words = words;
-    this.element = html("figure", {}, html("figcaption", {}, this.title), this.plot, this.axis, words);
+    this.element = html("figure", {}, html("figcaption", { class: "figure" }, this.title), this.plot, this.axis);
   }
 
   // What is drawn: `weights`, the `row` of a scheme (null where it has not been made), the mode, both sides' scales.
   paint({ weights, row, name, chosen, scheme, palette, width, mode, logarithmic, top, worst, labelled, rows, bits }) {
     const context = this.begin(width);
     this.width = width;
-    this.title.textContent = name;
-    this.ratio.textContent = row ? ratio(row.sqnr) : "not computed";
+    write(this.title, name);
+    write(this.ratio, row ? ratio(row.sqnr) : "not computed");
     this.element.className = `${scheme}${chosen ? " on" : ""}`;
-    this.axis.firstChild.textContent = shortNumber(weights.low);
-    this.axis.lastChild.textContent = shortNumber(weights.high);
+    write(this.axis.firstChild, shortNumber(weights.low));
+    write(this.axis.lastChild, shortNumber(weights.high));
     this.element.dataset.mode = mode;
     const colours = { ...palette, own: palette.of(scheme, this.family) };
     const drawing = { context, weights, row, width, colours, labelled };

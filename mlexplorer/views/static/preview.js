@@ -85,7 +85,7 @@ function mount({ model, root, data, choose }) {
   function placeholder(before) {
     const thumbnail = data.inputs?.addresses[model.get("image")];
     notice.hidden = Boolean(before) && !data.notice;
-    notice.textContent = data.notice || "The first outputs are being computed …";
+    write(notice, data.notice || "The first outputs are being computed …");
     notice.style.backgroundImage = thumbnail && !before && !data.notice ? `url("${thumbnail}")` : "";
     notice.classList.toggle("wrong", Boolean(data.notice));
   }
@@ -121,7 +121,7 @@ function mount({ model, root, data, choose }) {
     placeholder(before);
     const address = data.inputs?.addresses[image];
     const size = before?.shows === "picture" ? `${before.width * before.scale} × ${before.height * before.scale} pixels` : null;
-    about.textContent = [data.inputs?.names[image], size].filter(Boolean).join(", ");
+    write(about, [data.inputs?.names[image], size].filter(Boolean).join(", "));
     const missing = waiting ? `${name}: ${standing(waiting)}` : `${name}: not computed yet`;
     const names = { before: depthName("original", original?.bits), after: after ? name : missing };
     for (const [shows, panel] of Object.entries(panels)) {

@@ -124,8 +124,8 @@ function contactSheet(choose) {
       if (tiles[index].said === said) return;
       tiles[index].said = said;
       tile.dataset.state = state;
-      sign.textContent = { waiting: "…", agrees: "✓", changed: "✗" }[state];
-      label.textContent = text;
+      write(sign, { waiting: "…", agrees: "✓", changed: "✗" }[state]);
+      write(label, text);
       tile.setAttribute("aria-label", said);
       tile.title = said;
     });

@@ -71,7 +71,7 @@ function filmstrip(choose, original) {
   const cells = new Map();
   const makeCell = (scheme, bits) => {
     const frame = html("span", { class: "frame" });
-    const caption = html("span", { class: "quality" });
+    const caption = html("span", { class: "quality figure" });
     const isOriginal = scheme === "original";
     const element = html(
       isOriginal ? "button" : "div",
@@ -107,11 +107,11 @@ function filmstrip(choose, original) {
     const plain = scheme === MIXED ? "lookup_table" : plainOf(scheme);
     offered = withFeedback(plain);
     invitation.hidden = !ready || !strips.get(offered).strip.hidden;
-    invitation.textContent = `Error feedback for ${SCHEME_NAMES[plain]}: better at the same size`;
+    write(invitation, `Error feedback for ${SCHEME_NAMES[plain]}: better at the same size`);
   }
 
   function fillCell(cell, row, output, reference, waiting) {
-    cell.caption.textContent = cell.scheme !== "original" ? cell.words.short : cell.words.long.startsWith("Top-1") ? "Top-1" : output?.metric ?? "";
+    write(cell.caption, cell.scheme !== "original" ? cell.words.short : cell.words.long.startsWith("Top-1") ? "Top-1" : output?.metric ?? "");
     cell.element.classList.toggle("coarse", row?.stage === "coarse");
     const said = waiting ? standing(waiting) : cell.scheme === "original" ? "" : cell.words.long.replace(/^(PSNR|SNR) /, "");
     cell.element.setAttribute("aria-label", `${depthName(cell.scheme, row?.bits ?? cell.bits)}${said && `, ${said}`}`);

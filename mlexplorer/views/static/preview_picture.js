@@ -90,9 +90,9 @@ function differenceLegend() {
       mark.hidden = !found;
       if (found) mark.style.left = `${(differencePlace(found[name]) * 100).toFixed(2)}%`;
     }
-    words.textContent = found
+    write(words, found
       ? `Pixel values apart, the largest of three channels: mean ${found.mean.toFixed(found.mean < 10 ? 2 : 1)} (○), at most ${found.largest} (◆); ${(found.share * 100).toFixed(found.share > 0.1 ? 0 : 1)} % of the pixels differ. The same scale for all depths.`
-      : "The difference comes with the full picture.";
+      : "The difference comes with the full picture.");
   };
   return { element, show };
 }
@@ -274,10 +274,10 @@ function pictureStage() {
     handle.setAttribute("aria-valuenow", Math.round(state.split * 100));
     handle.setAttribute("aria-valuetext", `${Math.round(state.split * 100)} % ${names.before}`);
     const [left, right] = state.flipped ? [names.after, names.before] : [names.before, names.after];
-    tags.before.textContent = !differs ? left : state.flipped ? names.after : found ? `Difference: ${names.after}` : names.before;
+    write(tags.before, !differs ? left : state.flipped ? names.after : found ? `Difference: ${names.after}` : names.before);
     tags.before.style.opacity = isSplit && state.split < 0.12 ? 0 : 1;
     tags.after.hidden = differs || (state.mode === "split" && !after && !scene.waiting);
-    tags.after.textContent = right;
+    write(tags.after, right);
     tags.after.style.opacity = isSplit && state.split > 0.88 ? 0 : 1;
     viewport.dataset.mode = state.mode;
     viewport.classList.toggle("large", larger());
@@ -287,7 +287,7 @@ function pictureStage() {
     if (differs) legend.show(found);
     flip.setAttribute("aria-pressed", String(state.flipped));
     const zoom = zoomNow();
-    zoomText.textContent = `${zoom < 1 ? (zoom * 100).toFixed(0) : Math.round(zoom * 100)} %`;
+    write(zoomText, `${zoom < 1 ? (zoom * 100).toFixed(0) : Math.round(zoom * 100)} %`);
     fit.setAttribute("aria-pressed", String(state.zoom === null));
     exact.setAttribute("aria-pressed", String(zoom === 1));
     into.disabled = zoom >= ZOOMS.at(-1);
@@ -302,7 +302,7 @@ function pictureStage() {
     const [column, row] = [Math.floor(x * picture.width), Math.floor(y * picture.height)];
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return void (readout.textContent = "");
     const values = [before, after].filter((one) => one?.width === picture.width).map((one) => pixelAt(one.bitmap, column, row).join(" "));
-    readout.textContent = `(${column}, ${row})  ${values.join("  →  ")}`;
+    write(readout, `(${column}, ${row})  ${values.join("  →  ")}`);
   }
 
   // Pointers: near the seam they move it, over a picture that is larger than its pane they pan, two of them pinch.
