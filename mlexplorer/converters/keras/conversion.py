@@ -11,6 +11,7 @@ from typing import Any
 from mlexplorer.converters.custom import CustomLayers, require_known
 from mlexplorer.converters.keras.context import CONVERTERS, Context, tensors
 from mlexplorer.converters.keras.layers import is_known
+from mlexplorer.converters.keras.layers.missing import REASONS
 from mlexplorer.converters.keras.source_model import KerasLayer, KerasModel, TensorRef
 from mlexplorer.converters.keras.values import Layouts, Value
 from mlexplorer.converters.options import Interface, Options
@@ -34,7 +35,7 @@ def convert_keras(model: KerasModel, options: Options) -> Model:
     custom = CustomLayers(options)
     conversion = _Conversion(model, options, custom)
     if unknown := conversion.unknown():
-        require_known(_Survey(model, options, custom).sources(unknown))
+        require_known(_Survey(model, options, custom).sources(unknown), REASONS)
     return conversion.model()
 
 
@@ -207,7 +208,7 @@ class _Conversion:
         source = self._source(layer, name, [value.shape for value in inputs])
         params = self._custom.params(source)
         if params is None:
-            require_known([source])
+            require_known([source], REASONS)
             return ()
         if params.output_shapes is not None:
             outputs = max(outputs, len(params.output_shapes))

@@ -43,9 +43,12 @@ def _op(type: str, inputs: Sequence[str], output: str = "y", **attributes: Any) 
 
 
 def _from_zero(
-    node: Node, index: int, name: str, zero: str, axes: Sequence[int] = (), by_row: bool = True
+    node: Node, index: int, name: str, zero: str, axes: Sequence[int] = (), by_column: bool = False
 ) -> list[NodeProto]:
-    """Codes as floats without their zero point; one for each row is spread over `axes` after the first."""
+    """Codes as floats without their zero point.
+
+    There may be one for each place of the first axis, spread over `axes` after it, or `by_column` of the last.
+    """
     nodes = [_op("Cast", [name], f"{name} float", to=TensorProto.FLOAT)]
     if not node.has(index):
         return [*nodes, _op("Identity", [f"{name} float"], f"{name} whole")]
@@ -55,7 +58,7 @@ def _from_zero(
         nodes.append(_op("Constant", [], f"{zero} axes", value_ints=list(axes)))
         nodes.append(_op("Unsqueeze", [f"{zero} float", f"{zero} axes"], f"{zero} spread"))
     else:
-        if shape not in ((), (1,)) and by_row:
+        if shape not in ((), (1,)) and not by_column:
             raise UnsupportedError(f"its input {index} has a zero point for each row")
         nodes.append(_op("Identity", [f"{zero} float"], f"{zero} spread"))
     return [*nodes, _op("Sub", [f"{name} float", f"{zero} spread"], f"{name} whole")]
@@ -100,13 +103,13 @@ def _quantized_conv(node: Node) -> list[NodeProto]:
 
 @_defines("MatMulInteger", inputs=("a", "b", "a_zero", "b_zero"))
 def _matmul_integer(node: Node) -> list[NodeProto]:
-    whole = [*_from_zero(node, 2, "a", "a_zero"), *_from_zero(node, 3, "b", "b_zero", by_row=False)]
+    whole = [*_from_zero(node, 2, "a", "a_zero"), *_from_zero(node, 3, "b", "b_zero", by_column=True)]
     return [*whole, _op("MatMul", ["a whole", "b whole"])]
 
 
 @_defines("QLinearMatMul", inputs=("a", "a_scale", "a_zero", "b", "b_scale", "b_zero", "y_scale", "y_zero"))
 def _quantized_matmul(node: Node) -> list[NodeProto]:
-    whole = [*_from_zero(node, 2, "a", "a_zero"), *_from_zero(node, 5, "b", "b_zero", by_row=False)]
+    whole = [*_from_zero(node, 2, "a", "a_zero"), *_from_zero(node, 5, "b", "b_zero", by_column=True)]
     return [*whole, _op("MatMul", ["a whole", "b whole"], "sums"), *_codes("sums", "a_scale", "b_scale", -1)]
 
 

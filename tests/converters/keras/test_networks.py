@@ -232,6 +232,7 @@ def test_all_unknown_layers_are_listed_at_once() -> None:
     assert "2 layers have" in text
     assert "'part/inside' (Swirl)" in text
     assert "'twice' (Lambda)" in text
+    assert "it is Python code, which is never run" in text
 
 
 def test_unknown_layers_are_listed_with_the_shapes_that_known_layers_give_them() -> None:
