@@ -6,7 +6,9 @@ original W but the one that comes nearest to the original outputs W x from the i
 before produce (as in Li et al., "GPTAQ: Efficient Finetuning-Free Quantization for Asymmetric Calibration", 2025), and
 the levels are fitted to the outcome by least squares.
 
-Matrices are [groups, rows, columns], a row for each output; moments are those of the vectors that they multiply.
+Matrices are [groups, rows, columns], a row for each output; moments are those of the vectors that they multiply. Where
+several weights multiply parts of one vector, as in the gates of recurrent layers, they stand side by side and are
+rounded one after the other, and each makes up for those before it.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Trust:
     """How far the vectors that were seen are taken for those to come.
 
     `damping` is what is added to the second moments' diagonal, as a fraction of its mean; `drift`, 0 to 1, is how much
-    of the way from the original vectors to those of the quantized network is made up for.
+    is made up for of what was lost before a weight: on the way to its layer, and by the weights beside it.
     """
 
     damping: float
@@ -49,6 +51,7 @@ MOST_COLUMNS = 4608
 FITS = 2
 """How often the levels are fitted to the outcome, and the matrix rounded anew."""
 _BLOCK = 128
+_TRIANGLE = 64
 _ONE_HOT_ELEMENTS = 1 << 23
 
 
@@ -68,12 +71,34 @@ class Piece:
     @cached_property
     def factor(self) -> Doubles:
         """The upper triangular factor U of the inverse of the moments in that order, U^T U."""
-        return np.linalg.cholesky(np.linalg.inv(self.moment[np.ix_(self.order, self.order)])).T
+        turned = self.order[::-1]
+        root: Array = np.linalg.cholesky(self.moment[np.ix_(turned, turned)])[::-1, ::-1]
+        return _triangle_inverse(root)
 
     def of(self, matrices: Array) -> Array:
         """Its part [rows, columns] of all matrices."""
         part: Array = matrices[self.group][:, self.columns]
         return part
+
+    def solve(self, rows: Doubles) -> Doubles:
+        """Rows [rows, columns] times the inverse of the moments."""
+        out = np.empty_like(rows)
+        out[:, self.order] = (rows[:, self.order] @ self.factor.T) @ self.factor
+        return out
+
+
+def _triangle_inverse(triangle: Array) -> Array:
+    """The inverse of an upper triangular matrix, which NumPy has none for: halves first."""
+    size = len(triangle)
+    if size <= _TRIANGLE:
+        inverse: Array = np.linalg.inv(triangle)
+        return inverse
+    half = size // 2
+    first, last = _triangle_inverse(triangle[:half, :half]), _triangle_inverse(triangle[half:, half:])
+    out = np.zeros_like(triangle)
+    out[:half, :half], out[half:, half:] = first, last
+    out[:half, half:] = -first @ (triangle[:half, half:] @ last)
+    return out
 
 
 class Levels(Protocol):
@@ -90,41 +115,77 @@ class Levels(Protocol):
 
 
 class Moments:
-    """Second moments of the vectors that a layer's matrices meet in the quantized network and in the original."""
+    """Second moments of the vectors that a layer's matrices meet in the quantized network and in the original.
 
-    def __init__(self, groups: int, columns: int, trust: Trust = GIVEN) -> None:
-        self._trust = trust
-        starts = range(0, columns, MOST_COLUMNS)
-        self._places = [
-            (group, slice(start, min(start + MOST_COLUMNS, columns))) for group in range(groups) for start in starts
-        ]
+    `matrices` [groups, rows, columns] are the original ones of all that meet these vectors, one below the other;
+    `widths` are the columns of the weights that stand side by side in them.
+    """
+
+    def __init__(self, matrices: Array, widths: Sequence[int], trust: Trust = GIVEN) -> None:
+        self._matrices, self._trust = matrices, trust
+        groups, rows, _ = matrices.shape
+        self._places = [(group, columns) for group in range(groups) for columns in _chunks(widths)]
         sizes = [columns.stop - columns.start for _, columns in self._places]
         self._own = [np.zeros((n, n)) for n in sizes]
-        self._cross = [np.zeros((n, n)) for n in sizes]
+        self._outputs = [np.zeros((rows, n)) for n in sizes]
+        self._pieces: dict[tuple[int, int], list[Piece]] = {}
 
     def add(self, original: Array, quantized: Array) -> None:
         """Add [groups, n, columns] vectors as the original layer, and as the quantized network, meets them."""
-        for (group, columns), own, cross in zip(self._places, self._own, self._cross, strict=True):
-            y = np.ascontiguousarray(quantized[group][:, columns])
+        for (group, columns), own, outputs in zip(self._places, self._own, self._outputs, strict=True):
+            x, y = (np.ascontiguousarray(vectors[group][:, columns]) for vectors in (original, quantized))
             own += y.T @ y
-            cross += np.ascontiguousarray(original[group][:, columns]).T @ y
+            outputs += (self._matrices[group][:, columns].astype(x.dtype) @ x.T) @ y
 
-    def pieces(self) -> list[Piece]:
-        """The moments of the quantized network's vectors, damped."""
-        return [Piece(*place, own + self._damping(own)) for place, own in zip(self._places, self._own, strict=True)]
+    def pieces(self, columns: slice) -> list[Piece]:
+        """The moments of the quantized network's vectors in some columns, damped."""
+        key = columns.start, columns.stop
+        if key not in self._pieces:
+            self._pieces[key] = [self._piece(place, columns) for place in self._among(columns)]
+        return self._pieces[key]
 
-    def targets(self, matrices: Array) -> Doubles:
-        """The matrices that bring the quantized vectors nearest to the original outputs, by damped least squares."""
-        out = matrices.astype(np.float64)
-        drift = self._trust.drift
-        for piece, own, cross in zip(self.pieces(), self._own, self._cross, strict=True):
-            wanted = piece.of(out) @ (drift * cross + (1.0 - drift) * own + self._damping(own))
-            out[piece.group][:, piece.columns] = np.linalg.solve(piece.moment, wanted.T).T
+    def targets(self, present: Array, rows: slice, columns: slice) -> Doubles:
+        """What some columns must be to bring the quantized vectors nearest to the original outputs of some rows.
+
+        They are found by damped least squares, beside all other columns as they are: `present` are the matrices of
+        these rows, with the columns in question still the original ones.
+        """
+        out = present[..., columns].astype(np.float64)
+        for place, piece in zip(self._among(columns), self.pieces(columns), strict=True):
+            group, whole = self._places[place]
+            now = present[group][:, whole].astype(np.float64)
+            lost = self._trust.drift * (self._outputs[place][rows] - now @ self._own[place])
+            start = columns.start + piece.columns.start - whole.start
+            piece.of(out)[...] += piece.solve(lost[:, start : start + len(piece.moment)])
         return out
 
-    def _damping(self, moment: Doubles) -> Doubles:
-        mean = float(np.mean(np.diag(moment))) if moment.size else 0.0
-        return np.eye(len(moment)) * (self._trust.damping * mean or 1.0)
+    def _among(self, columns: slice) -> list[int]:
+        """The places that hold some of these columns."""
+        return [
+            place
+            for place, (_, whole) in enumerate(self._places)
+            if whole.start < columns.stop and columns.start < whole.stop
+        ]
+
+    def _piece(self, place: int, columns: slice) -> Piece:
+        group, whole = self._places[place]
+        start, stop = max(columns.start, whole.start), min(columns.stop, whole.stop)
+        own = self._own[place][start - whole.start : stop - whole.start, start - whole.start : stop - whole.start]
+        mean = float(np.mean(np.diag(own)))
+        damped = own + np.eye(len(own)) * (self._trust.damping * mean or 1.0)
+        return Piece(group, slice(start - columns.start, stop - columns.start), damped)
+
+
+def _chunks(widths: Sequence[int]) -> list[slice]:
+    """All columns at once, or where they are too many, those of each weight, in pieces."""
+    if sum(widths) <= MOST_COLUMNS:
+        return [slice(0, sum(widths))]
+    ends = np.cumsum(widths).tolist()
+    return [
+        slice(start, min(start + MOST_COLUMNS, end))
+        for end, width in zip(ends, widths, strict=True)
+        for start in range(end - width, end, MOST_COLUMNS)
+    ]
 
 
 def round_and_fit(
@@ -165,20 +226,19 @@ def round_with_feedback(
 
 
 def _round(target: Doubles, piece: Piece, levels: Levels, cancelled: threading.Event | None) -> Codes:
-    factor = piece.factor
+    lower = np.ascontiguousarray(piece.factor.T)
     rest = np.asfortranarray(target[:, piece.order])
     codes = np.empty(rest.shape, np.uint8, order="F")
     columns = rest.shape[1]
     for start in range(0, columns, _BLOCK):
         check(cancelled)
         stop = min(start + _BLOCK, columns)
-        errors = np.empty((len(rest), stop - start))
+        errors = np.zeros((len(rest), stop - start), order="F")
         for column in range(start, stop):
-            codes[:, column], values = levels.nearest(rest[:, column], piece.group)
-            error = (rest[:, column] - values) / factor[column, column]
-            errors[:, column - start] = error
-            rest[:, column + 1 : stop] -= error[:, None] * factor[column, column + 1 : stop]
-        rest[:, stop:] -= errors @ factor[start:stop, stop:]
+            wanted = rest[:, column] - errors[:, : column - start] @ lower[column, start:column]
+            codes[:, column], values = levels.nearest(wanted, piece.group)
+            errors[:, column - start] = (wanted - values) / lower[column, column]
+        rest[:, stop:] -= errors @ lower[stop:, start:stop].T
     restored = np.empty(codes.shape, np.uint8)
     restored[:, piece.order] = codes
     return restored

@@ -1,8 +1,12 @@
-"""The matrix products inside layers: each weight as matrices, and the vectors that they are multiplied by."""
+"""The matrix products inside layers: each weight as matrices, and the vectors that they are multiplied by.
+
+A gate of a recurrent layer is the sum of two products, W x + R h: its two weights are taken side by side, [W R], times
+the vectors of inputs and states, one on the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlexplorer.calibration.gates import gates
 from mlexplorer.graph import Node, Weight
 from mlexplorer.layers.window import border_pads, dilated, same_pads, sizes
 
 Array = NDArray[Any]
+Vectors = Callable[[Sequence[Array], Sequence[Array], int], tuple[Array, Array]]
 
 _GOLDEN = 0.6180339887498949
 
@@ -23,14 +29,16 @@ class Product:
     """A weight W of a layer whose output is made of W x, for many vectors x.
 
     `matrices` turns the weight's array into [groups, rows, columns], `restore` back into a flat array in the weight's
-    order. `vectors` takes the layer's first input and a number, and gives [groups, n, columns] vectors, at most that
-    many, at places that depend on the shape alone.
+    order. `vectors` takes the layer's inputs in the original network and in the quantized one, and a number, and gives
+    [groups, n, all columns] vectors for both, at most that many, at places that depend on the shape alone. All columns
+    are those of the weights in `sum`, side by side.
     """
 
     weight: Weight
     matrices: Callable[[Array], Array]
     restore: Callable[[Array], Array]
-    vectors: Callable[[Array, int], Array]
+    vectors: Vectors
+    sum: tuple[Weight, ...]
 
 
 def products(node: Node) -> Iterator[Product]:
@@ -45,11 +53,13 @@ def _convolution(node: Node) -> Iterator[Product]:
     for weight in node.weights if len(node.inputs) == 1 else ():
         if weight.name == "weights":
             shape = weight.shape
-            vectors = partial(_windows, node.params, shape[2:], groups)
+            vectors = partial(_both, partial(_windows, node.params, shape[2:], groups))
             if node.params.isDeconvolution:
-                yield Product(weight, partial(_turned, groups), partial(_turned_back, groups, shape), vectors)
+                yield Product(
+                    weight, partial(_turned, groups), partial(_turned_back, groups, shape), vectors, (weight,)
+                )
             else:
-                yield Product(weight, partial(_stacked, groups), lambda stack: stack.reshape(-1), vectors)
+                yield Product(weight, partial(_stacked, groups), _flat, vectors, (weight,))
 
 
 def _stacked(groups: int, array: Array) -> Array:
@@ -115,19 +125,39 @@ def _batched_matmul(node: Node) -> Iterator[Product]:
 
 
 def _recurrent(node: Node) -> Iterator[Product]:
-    """The matrices that meet the input; those that meet the state are known only within the layer."""
-    columns = int(node.params.inputVectorSize)
-    for weight in node.weights:
-        if weight.name.lower().endswith("weightmatrix"):
-            yield _matrix(weight, lambda x: x.reshape(-1, columns))
+    for alike in gates(node):
+        vectors = partial(_steps, alike.vectors)
+        for names in alike.names:
+            both = tuple(node.weight(name) for name in names)
+            for weight in both:
+                yield Product(weight, partial(_stacked, 1), _flat, vectors, both)
+
+
+def _steps(
+    vectors: Callable[..., tuple[Array, Array]], original: Sequence[Array], quantized: Sequence[Array], most: int
+) -> tuple[Array, Array]:
+    first, second = vectors(original, quantized)
+    return _some(first, most), _some(second, most)
 
 
 def _matrix(weight: Weight, rows: Callable[[Array], Array]) -> Product:
-    def vectors(blob: Array, most: int) -> Array:
-        found = rows(blob)
-        return found[_places(len(found), most)][None]
+    vectors = partial(_both, lambda blob, most: _some(rows(blob), most))
+    return Product(weight, partial(_stacked, 1), _flat, vectors, (weight,))
 
-    return Product(weight, lambda array: array[None], lambda stack: stack.reshape(-1), vectors)
+
+def _both(
+    vectors: Callable[[Array, int], Array], original: Sequence[Array], quantized: Sequence[Array], most: int
+) -> tuple[Array, Array]:
+    """What a layer's first input gives in both networks."""
+    return vectors(original[0], most), vectors(quantized[0], most)
+
+
+def _some(rows: Array, most: int) -> Array:
+    return rows[_places(len(rows), most)][None]
+
+
+def _flat(stack: Array) -> Array:
+    return stack.reshape(-1)
 
 
 def _places(count: int, most: int) -> Array:

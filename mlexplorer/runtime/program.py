@@ -124,12 +124,7 @@ class Program:
         """
         self._cancelled.clear()
         run = _Run(self, feeds, outputs)
-        try:
-            run.network("")
-        except RecursionError:
-            raise ModelError("the branches and loops of the network are nested too deeply to be run") from None
-        except (_LoopBreak, _LoopContinue):
-            raise ModelError("a loopBreak or loopContinue layer stands outside of all loops") from None
+        run.main(0, None)
         missing = [name for name in outputs if name not in run.blobs]
         if missing:
             raise ModelError(f"no layer of the network writes {', '.join(map(repr, missing))}")
@@ -185,6 +180,25 @@ class Program:
         return last
 
 
+class Walk:
+    """A run that stops before layers of the main network, and goes on with the weights of other copies of the model."""
+
+    def __init__(self, feeds: Mapping[str, Array]) -> None:
+        self._feeds = feeds
+        self._run: _Run | None = None
+        self._at = 0
+
+    def to(self, program: Program, stop: int) -> Mapping[str, Array]:
+        """The blobs at hand before layer `stop`, those that it or a later layer reads.
+
+        The layers from where the last call stopped have the weights of `program`. Raises as `Program.run` does.
+        """
+        run = self._run = self._run or _Run(program, self._feeds, ())
+        run.continue_with(program, self._at, stop)
+        self._at = stop
+        return run.blobs
+
+
 class _Run:
     """The blobs of one run, and the walk through the layers."""
 
@@ -197,10 +211,26 @@ class _Run:
             self.blobs.update({n: round_to_half(a) for n, a in self.blobs.items() if n not in half.exact})
         self._known: dict[str, Array] = {}
 
-    def network(self, scope: str) -> None:
-        """Run a network: the whole one (""), or a nested one by its scope."""
-        nodes = self._program._networks.get(scope, ())
-        index = 0
+    def continue_with(self, program: Program, start: int, stop: int) -> None:
+        """Run some layers of the main network with the weights of a program, and forget what no later one reads."""
+        self._program = program
+        self.main(start, stop)
+        last_read = program._last_read[""]
+        self.blobs = {blob: array for blob, array in self.blobs.items() if last_read.get(blob, -1) >= stop}
+
+    def main(self, start: int, stop: int | None) -> None:
+        """Run the layers from `start` to `stop` of the main network."""
+        try:
+            self.network("", start, stop)
+        except RecursionError:
+            raise ModelError("the branches and loops of the network are nested too deeply to be run") from None
+        except (_LoopBreak, _LoopContinue):
+            raise ModelError("a loopBreak or loopContinue layer stands outside of all loops") from None
+
+    def network(self, scope: str, start: int = 0, stop: int | None = None) -> None:
+        """Run the layers from `start` to `stop` of a network: the main one ("") or a nested one by its scope."""
+        nodes = self._program._networks.get(scope, ())[:stop]
+        index = start
         while index < len(nodes):
             if self._program._cancelled.is_set():
                 raise Cancelled("the run was cancelled")
@@ -223,6 +253,7 @@ class _Run:
             self._outputs,
             scope,
             start,
+            len(nodes),
             tuple(sorted(shapes.items())),
             tuple(sorted((blob, array.tobytes()) for blob, array in known.items())),
         )

@@ -21,9 +21,10 @@ def product_of(type: str, parameters: dict[str, Any], x: Any, weights: dict[str,
     product = next(products(node))
     matrices = product.matrices(product.weight.array())
     np.testing.assert_array_equal(product.restore(matrices), product.weight.array().reshape(-1))
-    vectors = product.vectors(x, ALL)
+    vectors, others = product.vectors([x], [2 * x], ALL)
+    np.testing.assert_array_equal(2 * vectors, others)
     assert vectors.shape[0] == matrices.shape[0]
-    some = product.vectors(x, 5)
+    some, _ = product.vectors([x], [x], 5)
     assert some.shape[1] <= 5
     assert all(any(np.array_equal(row, other) for other in vectors[0]) for row in some[0])
     (output,) = run_layer(type, parameters, [x], weights=weights, **options)
@@ -96,22 +97,6 @@ def test_batched_matmul() -> None:
     parameters = {"weightMatrixFirstDimension": 5, "weightMatrixSecondDimension": 7}
     given, output = product_of("batchedMatmul", parameters, x, {"weights": weights})
     np.testing.assert_allclose(output.reshape(-1, 7), given[0], rtol=1e-4, atol=1e-4)
-
-
-def test_the_input_of_a_recurrent_layer() -> None:
-    x = RNG.normal(size=(4, 2, 5, 1, 1)).astype(np.float32)
-    weights = {
-        "weightMatrix": RNG.normal(size=(3, 5)).astype(np.float32) / 10,
-        "recursionMatrix": np.zeros((3, 3), np.float32),
-    }
-    parameters = {
-        "inputVectorSize": 5,
-        "outputVectorSize": 3,
-        "sequenceOutput": True,
-        "activation": {"linear": {"alpha": 1}},
-    }
-    given, output = product_of("simpleRecurrent", parameters, x, weights, exact=False)
-    np.testing.assert_allclose(output.reshape(-1, 3), given[0], rtol=1e-4, atol=1e-4)
 
 
 def test_weights_that_come_as_an_input_and_layers_that_look_up_have_no_products() -> None:
