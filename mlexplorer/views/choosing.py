@@ -14,7 +14,7 @@ from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.recommendation import Choice, Recommendation
-from mlexplorer.views.controls import rate_data, row_data
+from mlexplorer.views.controls import publish_row, rate_data
 from mlexplorer.views.view import View, static
 
 AS_IT_IS = 32
@@ -125,7 +125,7 @@ class Choosing(View):
 
     def add(self, row: Row) -> None:
         """Take in a row of a sweep."""
-        self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
+        publish_row(self, row)
 
     def show_plan(self, bits: Mapping[str, int], scheme: str, nbytes: int) -> None:
         """Show the bits of each layer, by id, and the exact size of the file."""

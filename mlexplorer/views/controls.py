@@ -10,7 +10,7 @@ from typing import Any
 
 from mlexplorer.comparison import Rate
 from mlexplorer.errors import MlexplorerError
-from mlexplorer.exploration import Row
+from mlexplorer.exploration import MIXED, Row
 from mlexplorer.model import Model
 from mlexplorer.views.view import View, static
 
@@ -38,6 +38,14 @@ def row_data(row: Row) -> dict[str, Any]:
         "quality": quality if quality is not None and math.isfinite(quality) else None,
         "agreement": rate_data(row.agreement),
     }
+
+
+def publish_row(view: View, row: Row) -> None:
+    """Show a row without its outputs; the size of another mixed plan takes the place of all that the last one gave."""
+    is_size = row.stage == "size"
+    if is_size and row.scheme == MIXED:
+        view.withdraw(MIXED)
+    view.publish(("row", is_size, row.image, row.key), row_data(row))
 
 
 def rate_data(rate: Rate | None) -> dict[str, Any] | None:
@@ -117,7 +125,7 @@ class Controls(View):
 
     def add(self, row: Row) -> None:
         """Take in a row of a sweep."""
-        self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
+        publish_row(self, row)
 
     def show_plan(self, weights: Mapping[str, int], scheme: str) -> None:
         """Take in the mixed plan, for its Python: the bits of each weight by key, and their scheme."""

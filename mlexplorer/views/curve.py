@@ -7,7 +7,7 @@ from typing import Any
 
 from mlexplorer.exploration import Row
 from mlexplorer.views.choosing import asked_plan
-from mlexplorer.views.controls import row_data
+from mlexplorer.views.controls import publish_row
 from mlexplorer.views.view import View, static
 
 
@@ -34,7 +34,7 @@ class Curve(View):
 
     def add(self, row: Row) -> None:
         """Take in a row of a sweep."""
-        self.publish(("row", row.stage == "size", row.image, row.key), row_data(row))
+        publish_row(self, row)
 
     def show_frontier(self, choices: Iterable[Mapping[str, Any]]) -> None:
         """Draw the choices of a frontier (see `frontier_data`): those with mixed plans can be clicked."""

@@ -44,22 +44,14 @@ class Preview(FieldView):
     def add(self, row: Row) -> None:
         """Take in a row of a sweep; a full picture takes the place of a coarse one, a mixed plan that of another."""
         if not row.outputs:
-            if row.scheme == MIXED:
-                self._forget(MIXED)
+            if row.scheme == MIXED and self.withdraw(MIXED):
+                self.publish("forget", {"type": "forget", "scheme": MIXED})
             return
         self.publish(("row", row.image, row.key), *preview_data(row))
 
     def recorded(self) -> list[Recorded]:
         """See `View.recorded`; pictures take a fifth of the bytes, so that a report of them can be sent."""
         return list(smaller(super().recorded()))
-
-    def _forget(self, scheme: str) -> None:
-        with self._lock:
-            old = [key for key in self._messages if isinstance(key, tuple) and key[0] == "row" and key[2][0] == scheme]
-            for key in old:
-                del self._messages[key]
-            if old:
-                self.publish("forget", {"type": "forget", "scheme": scheme})
 
     def offer(self, inputs: Sequence[tuple[str, Image.Image | NDArray[Any]]]) -> None:
         """Show what the model can be run on, by name, to pick one of."""

@@ -67,6 +67,15 @@ class View(anywidget.AnyWidget):
             if not self._page_is_ready:
                 self._send_all()
 
+    def withdraw(self, scheme: str) -> bool:
+        """Forget the rows of a scheme, which a page that comes later is not to get; whether there were any."""
+        with self._lock:
+            rows = [key for key in self._messages if isinstance(key, tuple) and key[0] == "row"]
+            old = [key for key in rows if key[-1][0] == scheme]
+            for key in old:
+                del self._messages[key]
+            return bool(old)
+
     def forget_pictures(self) -> None:
         """Forget what was measured on pictures, whose place others take; sizes and plans stay."""
         with self._lock:

@@ -48,7 +48,7 @@ def test_a_page_that_does_not_answer_gets_everything_at_once_and_again() -> None
 def test_nothing_but_small_traits_is_synced() -> None:
     controls = Controls(painter(), [Row("linear", 4, 1000)])
     own = {name for name in controls.get_state() if not name.startswith("_")}
-    assert own == {"bits", "scheme", "layer", "image", "teach", "layout", "tabbable", "tooltip"}
+    assert own == {"bits", "scheme", "layer", "image", "teach", "group", "layout", "tabbable", "tooltip"}
 
 
 @pytest.mark.parametrize("traits", [{"bits": 0}, {"bits": 9}, {"scheme": "octree"}, {"image": -1}])
@@ -65,6 +65,16 @@ def test_rows_are_json_without_infinities() -> None:
     assert worst["exact"] is False
     assert worst["quality"] is None
     assert row_data(Row("linear", 3, 10, "full", 0, "PSNR", 31.5))["quality"] == 31.5
+
+
+def test_a_late_page_hears_of_the_latest_mixed_plan_only() -> None:
+    controls = Controls()
+    for size, images, bits in ((1000, range(3), 4), (2000, range(1), 5)):
+        controls.add(Row("mixed", 4, size))
+        for image in images:
+            controls.add(Row("mixed", bits, size, "full", image, "PSNR", 31.0))
+    late = Page(controls).say(type="ready")
+    assert [(row["nbytes"], row["stage"], row["image"]) for row in late] == [(2000, "size", 0), (2000, "full", 0)]
 
 
 def test_names_follow_the_models_file(tmp_path: Path) -> None:
