@@ -36,14 +36,15 @@ STOP = """() => {
   const style = getComputedStyle(element);
   const box = element.getBoundingClientRect();
   const labelled = element.getAttribute("aria-labelledby")?.split(" ").map((id) => document.getElementById(id));
-  const group = element.closest("[role=radiogroup], [role=tablist], [role=toolbar]");
+  const groups = "[role=radiogroup], [role=tablist], [role=toolbar]";
+  const group = element.closest(groups);
   return {
     what: `${element.tagName}.${element.getAttribute("class") ?? ""}`,
     name: [element.getAttribute("aria-label"), ...(labelled ?? element.labels ?? []), element.title,
       element.textContent].map((part) => (part?.textContent ?? part ?? "").trim()).find(Boolean) ?? "",
     ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
     radio: element.type === "radio" ? element.name : "",
-    group: group ? [...document.querySelectorAll("[role=radiogroup], [role=tablist], [role=toolbar]")].indexOf(group) : -1,
+    group: group ? [...document.querySelectorAll(groups)].indexOf(group) : -1,
     box: { x: box.x, y: box.y, width: box.width, height: box.height },
   };
 }"""

@@ -1,0 +1,16 @@
+"""Code for a cell that makes error feedback slow, so that what happens meanwhile can be seen with a small network."""
+
+from __future__ import annotations
+
+SLOW = """\
+import time
+from mlexplorer.exploration import Calibrated
+made, calibrate = [], Calibrated._calibrate
+def slowly(self, key, progress, cancelled):
+    for layer in range(1, 21):
+        progress(layer, 20)
+        time.sleep(0.05)
+    made.append(key[1])
+    return calibrate(self, key, None, cancelled)
+Calibrated._calibrate = slowly
+"""
