@@ -180,3 +180,12 @@ def test_locally_connected(extent: Any, size: Any, strides: Any, implementation:
         (got,) = mle.predict(converted, {"x": x}).values()
         wanted = [np.tanh(locally_connected(kernel, bias, example, size, strides, first)) for example in x]
         assert error(np.asarray(got), np.stack(wanted)) <= TOLERANCE
+
+
+def test_locally_connected_layers_of_more_windows_than_memory_are_refused() -> None:
+    config = {"filters": 6, "kernel_size": [3, 3], "strides": [1, 1]}
+    weights = {"kernel": np.ones((2, 18, 6)), "bias": np.ones(6)}
+    inputs = KerasLayer("x", "InputLayer", {"batch_shape": [None, 10**5, 10**5, 2]}, calls=[Call()])
+    layer = KerasLayer("local", "LocallyConnected2D", config, weights, [Call((TensorRef("x"),))])
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'local'.*too large"):
+        convert_keras(KerasModel("m", [inputs, layer], [TensorRef("x")], [TensorRef("local")]), Options())

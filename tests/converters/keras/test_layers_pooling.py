@@ -137,3 +137,8 @@ def test_center_crop() -> None:
     check(sequential(L.CenterCrop(4, 7, data_format="channels_first"), shape=(6, 9, 11)))
     with pytest.raises(mle.errors.UnsupportedError, match=r"'crop'.*are fewer than \[12, 7\]"):
         mle.convert(sequential(L.CenterCrop(12, 7, name="crop"), shape=TWO))
+
+
+def test_adaptive_pooling_to_too_much_is_refused() -> None:
+    with pytest.raises(mle.errors.UnsupportedError, match=r"'huge'.*too large"):
+        mle.convert(sequential(L.AdaptiveMaxPooling1D(10**9, name="huge"), shape=ONE))

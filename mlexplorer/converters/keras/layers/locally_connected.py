@@ -37,6 +37,8 @@ def locally_connected(c: Context) -> Value:
     target = [(n - k) // s + 1 for n, k, s in zip(extent, size, strides, strict=True)]
     if min(target) < 1:
         raise ValueError(f"kernels of {size} are larger than the input {extent}")
+    c.require_room(*extent)
+    c.require_room(*target, *size)
     windows = _windows(extent, target, size, strides)
     form, count = c.get("implementation", 1), windows.shape[1] * channels
     if form == 3 and c.channels_first:

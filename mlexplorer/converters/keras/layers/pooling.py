@@ -11,6 +11,9 @@ from mlexplorer.converters.keras.context import Context, converts
 from mlexplorer.converters.keras.layers.convolution import padding_3d, per_axis, plane_padding
 from mlexplorer.converters.keras.values import Value
 
+_NUMBERS_PER_PIXEL = 16
+"""What adaptive pooling takes for each pair of an old and a new pixel, roughly, while it is converted."""
+
 
 @converts("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "MaxPool1D", "MaxPool2D", "MaxPool3D")
 def max_pooling(c: Context) -> Value:
@@ -53,12 +56,12 @@ def adaptive_pooling(c: Context) -> Value:
     for axis, (n, m) in enumerate(zip(sizes[2:], c.sizes("output_size", rank), strict=True), 2):
         if n == m:
             continue
+        c.require_room(m, n, _NUMBERS_PER_PIXEL)
         here = c.within(f"axis_{axis - 2}")
         outer, inner = prod(sizes[:axis]), prod(sizes[axis + 1 :])
         windows = [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
         y = here.add("reshapeStatic", blob, part="apart", targetShape=[outer, n, inner])
         if average:
-            c.require_room(m, n)
             shares = np.array([[(place in window) / len(window) for place in range(n)] for window in windows])
             y = here.add("batchedMatmul", here.constant(shares[None], "shares"), y, part="averages")
         else:

@@ -8,6 +8,7 @@ of each place is gathered.
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from mlexplorer.errors import UnsupportedError
 
 _LINEAR, _NEAREST = ("bilinear", "linear"), ("nearest",)
 _MOST_PIXELS = 1 << 24
-"""Places of pixels are floats."""
+"""Places of pixels are floats, which hold whole numbers up to this one."""
 
 
 @converts("AffineGrid")
@@ -25,6 +26,8 @@ def affine_grid(node: Node) -> str:
     """The places [N, H, W, 2] or [N, D, H, W, 3] to which matrices [N, 2, 3] or [N, 3, 4] bring those of a picture."""
     *_, last = node.shape
     extent = node.shape[1:-1]
+    if prod(extent) > _MOST_PIXELS:
+        raise UnsupportedError(f"it makes a grid of {list(extent)} places, which is too large for a constant")
     steps = [_base(size, bool(node.attribute("align_corners", 0))) for size in extent]
     axes = np.meshgrid(*steps, indexing="ij")[::-1]  # x comes first
     base = np.stack([*axes, np.ones(extent)], axis=-1).reshape(1, -1, last + 1).astype(np.float32)

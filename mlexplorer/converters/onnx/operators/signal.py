@@ -14,11 +14,15 @@ _MOST_NUMBERS = 1 << 24
 
 def _matrix(inputs: int, outputs: int, length: int, sign: int) -> Array:
     """What each input adds to the real and imaginary part of each output: [outputs, 2, inputs]."""
-    if 2 * inputs * outputs > _MOST_NUMBERS:
-        raise UnsupportedError(f"it transforms {inputs} numbers to {outputs}, which is too many for a matrix")
+    _require_room(inputs, outputs)
     turns = np.outer(np.arange(outputs), np.arange(inputs)) % length  # whole numbers, so that sines are exact
     angles = 2 * np.pi / length * turns
     return np.stack([np.cos(angles), sign * np.sin(angles)], axis=1)
+
+
+def _require_room(inputs: int, outputs: int) -> None:
+    if 2 * inputs * outputs > _MOST_NUMBERS:
+        raise UnsupportedError(f"it transforms {inputs} numbers to {outputs}, which is too many for a matrix")
 
 
 @converts("DFT")
@@ -35,6 +39,7 @@ def dft(node: Node) -> str:
         raise ModelError("its axis is that of the real and imaginary parts")
     length = int(node.known(1, "dft_length").reshape(-1)[0]) if node.has(1) else x.shape[axis]
     given, outputs, parts = x.shape[axis], node.shape[axis], x.shape[-1]
+    _require_room(given * parts, outputs)
     taken = min(given, length)  # the rest is left out; what is missing counts as 0
     matrix = _matrix(taken, outputs, length, 1 if inverse else -1)
     if parts == 2:  # (a + bi)(c + di)
