@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from PIL import Image
 
@@ -199,6 +198,8 @@ def _plans(
 def _measured(
     job: Job, plans: Sequence[tuple[Key, Plan]], jobs: int | None, cancelled: threading.Event | None
 ) -> Iterator[tuple[Key, Row]]:
+    import joblib  # takes a quarter of the explorer's imports, and the first picture needs none of it
+
     check(cancelled)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     results = parallel(joblib.delayed(_measure)(job, key, plan) for key, plan in plans)
