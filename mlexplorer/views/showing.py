@@ -28,7 +28,7 @@ def explore(
     calibration: Any = "noise",
     **choice: Any,
 ) -> Any:
-    """Open the explorer on a model, or on the file of one; without either, with fields to open models in.
+    """Open the explorer on a model, or on the file or address of one; without either, with fields to open models in.
 
     `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
     sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
@@ -36,6 +36,8 @@ def explore(
     on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`, `scheme` ("linear" or
     "lookup_table", with error feedback "linear_feedback" or "lookup_table_feedback") and `layer` are what is chosen at
     first, `source` is the expression that loads the model in the line of Python to copy.
+
+    On the page, and by `Explorer.show_images`, other pictures take the place of those or are added to them.
 
     Returns an `Explorer`; without a model a widget whose `explorer` is the one that is open.
     """
