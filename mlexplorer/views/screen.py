@@ -143,7 +143,8 @@ class Screen:
         else:
             rate = found.mixed.measurement.agreement if found.goal[0] == "agreement" else None
             counted = f": {rate.count} of {rate.total}" if rate is not None else ""
-            self.searching("done", f"{found.mixed.nbytes / 1e6:.2f} MB keep {kept} on {name}{counted}.")
+            size = found.mixed.nbytes / 1e6
+            self.searching("done", f"{size:.{2 if size >= 0.1 else 3}f} MB keep {kept} on {name}{counted}.")
             self._on_found(found.mixed.plan)
 
     def show_plan(self, plan: Plan, nbytes: int) -> None:

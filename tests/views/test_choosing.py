@@ -109,8 +109,8 @@ def test_of_a_classifier_the_target_is_the_share_of_pictures_that_keep_their_lab
         rate = mle.compare(model, explorer.quantized(), pictures, progress=False).top1_agreement
         assert rate >= target
         found = last(explorer.choosing, "search")
-        expected = f"keep {target * 100:g} % of the labels on 6 pictures: {rate.count} of 6."
-        assert str(found["text"]).endswith(expected)
+        kept = f"keep {target * 100:g} % of the labels on 6 pictures: {rate.count} of 6."
+        assert found["text"] == f"{explorer.quantized().size / 1e6:.3f} MB {kept}"
         mixed = max(
             (row for row in explorer.results if row.scheme == "mixed"), key=lambda row: (row.agreement or rate).total
         )
