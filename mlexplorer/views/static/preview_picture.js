@@ -350,7 +350,11 @@ function pictureStage() {
     viewport.classList.remove("panning");
   };
   viewport.addEventListener("pointerup", release);
-  viewport.addEventListener("pointercancel", release);
+  viewport.addEventListener("pointercancel", (event) => {
+    // the finger scrolls the page and was not meant for the seam
+    if (drag?.kind === "split") moveSplit(drag.split);
+    release(event);
+  });
   viewport.addEventListener("pointerleave", () => { readout.textContent = ""; });
   // A pinch on a trackpad comes as a wheel with the control key; the plain wheel scrolls the page.
   viewport.addEventListener("wheel", (event) => {
