@@ -131,8 +131,7 @@ def folded(node: Node, kinds: Sequence[Kind], opsets: Mapping[str, int]) -> list
     most = max([_SIZING_ELEMENTS, *(prod(value.shape) for value in given)])
     if node.type in _WITHOUT_LAYER:
         for shape, _ in kinds:
-            if prod(shape or ()) > _LARGEST_TABLE:
-                raise UnsupportedError(f"it gives a table of shape {list(shape or ())}, which is too large for a file")
+            _require_table(shape or ())
     elif any(shape is not None and prod(shape) > most for shape, _ in kinds):
         return None
     depth = 1 + max((value.depth for value in given), default=0)
@@ -156,9 +155,20 @@ def _known(node: Node) -> list[Array] | None:
     if node.type == "Shape":
         start, end = node.attribute("start", 0), node.attributes.get("end")
         return [np.array(node.input().shape[start:end], np.int64)]
+    if node.type == "EyeLike":
+        _require_table(node.input().shape)
+        code = node.attribute("dtype", 0)
+        dtype = helper.tensor_dtype_to_np_dtype(code) if code else node.input().dtype
+        rows, columns = node.input().shape
+        return [np.eye(rows, columns, int(node.attribute("k", 0))).astype(dtype)]
     if node.type == "Size":
         return [np.array(prod(node.input().shape), np.int64)]
     return None
+
+
+def _require_table(shape: Shape) -> None:
+    if prod(shape) > _LARGEST_TABLE:
+        raise UnsupportedError(f"it gives a table of shape {list(shape)}, which is too large for a file")
 
 
 def _evaluated(node: Node, opsets: Mapping[str, int]) -> list[Array]:

@@ -216,6 +216,14 @@ def test_lstm_of_convolutions(layer: Any, shape: tuple[int, ...]) -> None:
     assert layer_types(converted).count("loadConstantND") == 1
 
 
+@pytest.mark.parametrize("mode", ["concat", "sum", None])
+@pytest.mark.parametrize("whole", [False, True])
+def test_lstm_of_convolutions_in_both_directions(mode: str | None, whole: bool) -> None:
+    inputs = keras.Input((4, 7, 9, 3))
+    layer = L.Bidirectional(L.ConvLSTM2D(5, (3, 2), return_sequences=whole), merge_mode=mode)
+    check(keras.Model(inputs, layer(inputs)))
+
+
 def test_lstm_of_convolutions_in_batches() -> None:
     model = randomize(sequential(L.ConvLSTM2D(4, (3, 2), return_sequences=True), shape=(5, 9, 7, 3)))
     converted = mle.convert(model, input_name_shape_dict={"x": (2, 5, 9, 7, 3)})

@@ -53,6 +53,9 @@ ACTIVATIONS = [
     Case("Softmax", [IMAGE], {"axis": 1}, opset=11),
     Case("Softmax", [X((2, 7, 1, 1))], {"axis": 1}, opset=11, note="pixel"),
     Case("LogSoftmax", [X((5, 7), -90, 90)], note="far"),
+    Case("Hardmax", [IMAGE], {"axis": 1}),
+    Case("Hardmax", [IMAGE], {"axis": 1}, opset=11),
+    Case("Hardmax", [X((7, 1))], {"axis": 0}, note="one column"),
     Case("LogSoftmax", [ROW], {"axis": 1}, opset=11),
 ]
 
@@ -70,6 +73,8 @@ FUNCTIONS = [
     Case("Cast", [X((3, 5), -3, 3, whole=True)], {"to": 9}, note="truth"),
     Case("Cast", [TRUTH], {"to": 1}, note="floats"),
     Case("IsNaN", [ROW]),
+    Case("EyeLike", [X((3, 5))], {"k": 1}),
+    Case("EyeLike", [WHOLE], {"k": -1}, note="whole"),
 ]
 
 ARITHMETIC = [
@@ -540,6 +545,13 @@ def test_batches_first(type: str, gates: int) -> None:
     feeds = {"X": w(BATCH, STEPS, INPUTS), "H": w(BATCH, 2, SIZE)}
     network = converted(model([first], inputs, ["y", "h"], stored))
     assert_close(predicted(network, feeds), reference(model(later, inputs, ["y", "h"], stored), feeds))
+
+
+@pytest.mark.parametrize("fields", [{}, {"detect_negative": 0}, {"detect_positive": 0}])
+def test_infinite_numbers(fields: dict[str, int]) -> None:
+    case = Case("IsInf", [X((2, 5))], fields)
+    feeds = {"x0": np.array([[np.inf, 1, -np.inf, np.nan, 0], [3.4e38, -3.4e38, 2, np.inf, -1]], np.float32)}
+    assert_close(predicted(converted(case.model()), feeds), reference(case.model(), feeds))
 
 
 def test_half_precision_is_computed_in_floats() -> None:

@@ -11,26 +11,36 @@ from typing import Any
 
 from mlexplorer.converters.keras.context import Array, Context, converts
 from mlexplorer.converters.keras.layers.activation import activate
+from mlexplorer.converters.keras.layers.cells import Run
 from mlexplorer.converters.keras.layers.convolution import convolve, plane_padding
 from mlexplorer.converters.keras.values import Value
 
 _MOST_STEPS = 500
 
 
-@converts("ConvLSTM1D", "ConvLSTM2D")
+CONVOLUTIONAL = ("ConvLSTM1D", "ConvLSTM2D")
+
+
+@converts(*CONVOLUTIONAL)
 def conv_lstm(c: Context) -> list[Value]:
     """ConvLSTM1D, ConvLSTM2D: kernels [*size, channels, 4 * filters], gates in the order input, forget, cell, output.
 
     The input is convolved at all steps at once, the state with padding "same". At most 500 steps.
     """
+    run = convolutional(c, c.inputs)
+    return [run.output, *run.states]
+
+
+def convolutional(c: Context, inputs: Sequence[Value]) -> Run:
+    """The layer of the call along a sequence; `inputs` are the sequence and the first states, if any."""
     if c.get("stateful", False):
         c.refuse("it is stateful; Core ML starts every prediction anew: hand the states in with initial_state")
-    if c.input.mask is not None:
+    x, *states = inputs
+    if x.mask is not None:
         c.refuse("its input has a mask")
     use_bias, backwards = bool(c.get("use_bias", True)), bool(c.get("go_backwards", False))
     kernel, recurrent, *biases = c.weights(2 + use_bias)
     rank = kernel.ndim - 2
-    x, *states = c.inputs
     if x.rank != rank + 3 or len(states) not in (0, 2):
         c.refuse(f"it is called with {list(x.shape)} and {len(states)} states; it takes {rank + 3} axes and two states")
     batch, steps = x.shape[:2]
@@ -51,10 +61,10 @@ def conv_lstm(c: Context) -> list[Value]:
         outputs.append(current[0])
     ends = [c.from_image(blob, shape) for blob in current] if c.get("return_state", False) else []
     if not c.get("return_sequences", False):
-        return [c.from_image(current[0], shape), *ends]
+        return Run(c.from_image(current[0], shape), ends)
     every = c.add("concatND", *outputs, part="outputs", axis=0) if steps > 1 else outputs[0]
     whole = c.from_image(every, [steps * batch, *shape[1:]])
-    return [_batch_first(c, whole, batch, steps), *ends]
+    return Run(_batch_first(c, whole, batch, steps), ends)
 
 
 def _only(c: Context, value: Value) -> Context:

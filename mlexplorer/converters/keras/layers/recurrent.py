@@ -26,6 +26,7 @@ from mlexplorer.converters.keras.layers.cells import (
     message,
     read_cell,
 )
+from mlexplorer.converters.keras.layers.conv_lstm import CONVOLUTIONAL, convolutional
 from mlexplorer.converters.keras.layers.merging import combine, joined
 from mlexplorer.converters.keras.layers.steps import written_out
 from mlexplorer.converters.keras.source_model import KerasLayer
@@ -81,6 +82,8 @@ def bidirectional(c: Context) -> list[Value]:
 
 def _recur(c: Context, layer: KerasLayer, inputs: Sequence[Value]) -> Run:
     """A layer's cells along a sequence, one after the other; `inputs` are the sequence and the first states, if any."""
+    if layer.class_name in CONVOLUTIONAL:
+        return convolutional(replace(c, layer=layer), inputs)
     config, cells = layer.config, cells_of(layer)
     _refuse_memory(c, layer)
     x, *states = inputs
@@ -155,7 +158,11 @@ def _native(c: Context, cell: Cell, x: Value, states: Sequence[Value], task: Tas
 
 def _are_native_lstms(c: Context, forward: KerasLayer, backward: KerasLayer) -> bool:
     """Whether Core ML has one layer for both directions."""
-    if forward.config.get("go_backwards", False) or not backward.config.get("go_backwards", False):
+    if (
+        forward.class_name in CONVOLUTIONAL
+        or forward.config.get("go_backwards", False)
+        or not backward.config.get("go_backwards", False)
+    ):
         return False
     cells = [*cells_of(forward), *cells_of(backward)]
     if len(cells) != 2 or any(kind_of(c, cell) != "LSTM" for cell in cells):
@@ -260,4 +267,7 @@ def _lstm_params(cell: Cell, whole: bool) -> dict[str, Any]:
 
 
 def _reversed(c: Context, value: Value, part: str) -> Value:
-    return value.with_blob(c.add("reverse", value.blob, part=part, reverseDim=[False, True, False]))
+    plain = c.as_plain(value)
+    return plain.with_blob(
+        c.add("reverse", plain.blob, part=part, reverseDim=[axis == 1 for axis in range(plain.rank)])
+    )

@@ -122,9 +122,11 @@ def clip(node: Node) -> str:
     return blob
 
 
-@converts("Softmax", "LogSoftmax")
+@converts("Softmax", "LogSoftmax", "Hardmax")
 def softmax(node: Node) -> str:
     """The exponentials over their sum along an axis, or the logarithm of that; before version 13 along all from it on.
+
+    Hardmax is 1 at the first greatest element, else 0.
 
     The logarithm is x - max - log(sum(exp(x - max))), which loses nothing where a probability is 0 in floats.
     """
@@ -136,6 +138,10 @@ def softmax(node: Node) -> str:
     along = 1 if flat else axis
     if node.type == "Softmax":
         blob = node.add("softmaxND", blob, axis=along)
+    elif node.type == "Hardmax":
+        places = node.add("argMax", blob, axis=along, removeDim=True)
+        size = prod(shape[axis:]) if flat else shape[axis]
+        blob = node.add("oneHot", places, axis=along, oneHotVectorSize=size, onValue=1, offValue=0)
     else:
         blob = node.add("subtractBroadcastable", blob, node.add("reduceMax", blob, axes=[along], keepDims=True))
         blob = node.add("subtractBroadcastable", blob, node.add("reduceLogSumExp", blob, axes=[along], keepDims=True))

@@ -102,6 +102,15 @@ def is_nan(node: Node) -> str:
     return node.add("notEqual", node.blob(), node.blob())
 
 
+@converts("IsInf")
+def is_infinite(node: Node) -> str:
+    """What is greater than all numbers, or less; `detect_positive` and `detect_negative` leave one out."""
+    ends = [sign for sign, side in ((1, "positive"), (-1, "negative")) if node.attribute(f"detect_{side}", 1)]
+    x = node.unary("ABS", node.blob()) if len(ends) == 2 else node.linear(node.blob(), *ends) if ends else node.blob()
+    found = node.add("greaterThan", x, alpha=float(np.finfo(np.float32).max))
+    return found if ends else node.linear(found, 0)
+
+
 @converts(*_BINARY)
 def binary(node: Node) -> str:
     """The layer of the same name on two broadcast inputs."""
