@@ -70,7 +70,11 @@ def file_address(address: str) -> str:
 
 def file_name(address: str) -> str:
     """A safe name for the file at an address: the last part of its path without what could lead elsewhere."""
-    last = re.split(r"[/\\]", unquote(urlsplit(address).path.rstrip("/")))[-1]
+    return _safe_name(unquote(urlsplit(address).path.rstrip("/")))
+
+
+def _safe_name(path: str) -> str:
+    last = re.split(r"[/\\]", path)[-1]
     name = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", last).strip(" .")
     stem, suffix = os.path.splitext(name)
     return stem[: _LONGEST_NAME - len(suffix)] + suffix if 0 < len(suffix) < _LONGEST_NAME else name[:_LONGEST_NAME]
@@ -175,7 +179,7 @@ class _Transfer:
         asked = request.Request(self._address, headers={"User-Agent": "mlexplorer", **conditions})
         try:
             with _opener().open(asked, timeout=self._patience) as response:
-                path = self._folder / self._name
+                path = self._folder / self._named(response)
                 write_file(path, self._pieces(response))
                 self._remember(path, response.headers)
                 return path
@@ -188,6 +192,11 @@ class _Transfer:
             raise FileFormatError(self._unreachable(error.reason)) from error
         except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
             raise FileFormatError(self._unreachable(error)) from error
+
+    def _named(self, response: Any) -> str:
+        """The name of the copy, with an ending if one can be had: of the address, else what the server calls it."""
+        names = (self._name, _safe_name(response.headers.get_filename() or ""), file_name(response.url))
+        return next((name for name in names if os.path.splitext(name)[1]), self._name)
 
     def _pieces(self, response: Any) -> Iterator[bytes]:
         """What comes, as it comes; raises FileFormatError where it is not all, or too much, or a page."""
