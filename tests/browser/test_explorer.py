@@ -107,6 +107,63 @@ def test_a_busy_kernel_does_not_hold_up_the_slider(first: Notebook) -> None:
     first.knows("explorer.bits", 8)
 
 
+_WRITTEN = """async (depths) => {
+  const records = [];
+  const watch = new MutationObserver((found) => records.push(...found));
+  const all = { subtree: true, childList: true, characterData: true, attributes: true };
+  for (const root of document.querySelectorAll(".mlx")) watch.observe(root, all);
+  const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+  let sent = 0;
+  const count = (_, { direction }) => { if (direction === "send") sent += 1; };
+  kernel.anyMessage.connect(count);
+  const range = document.querySelector(".mlx-controls input[type=range]");
+  for (const bits of depths) {
+    range.value = bits;
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise(requestAnimationFrame);
+  }
+  const sentAtOnce = sent;
+  records.push(...watch.takeRecords());
+  watch.disconnect();
+  await new Promise((done) => setTimeout(done, 1000));
+  kernel.anyMessage.disconnect(count);
+  const elementOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement);
+  const isKept = (element) => {
+    for (let at = element; !at.classList.contains("mlx"); at = at.parentElement) {
+      if (at.tagName === "svg" || /size|strict/.test(getComputedStyle(at).contain)) return true;
+    }
+    return false;
+  };
+  const name = (node) => {
+    const element = elementOf(node);
+    return `${element.closest(".mlx").className}: ${element.tagName} ${element.getAttribute("class") ?? ""}`;
+  };
+  const names = (kept) => [...new Set(records.filter(kept).map(({ target }) => name(target)))];
+  return {
+    sentAtOnce, sent,
+    graph: names(({ target }) => elementOf(target).closest(".mlx-graph")),
+    rebuilt: names(({ type }) => type === "childList"),
+    loose: names(({ type, target }) => type === "characterData" && !isKept(elementOf(target))),
+    written: new Set(records.map(({ target }) => target)).size,
+  };
+}"""
+
+
+def test_a_slider_move_writes_little_and_says_nothing_to_the_kernel(first: Notebook) -> None:
+    first.python("setattr(explorer, 'bits', 4)")
+    first.page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '4'")
+    first.page.wait_for_timeout(500)
+    moves = [3, 2, 1, 2, 3, 5, 6, 7]
+    found = first.page.evaluate(_WRITTEN, moves)
+    assert found["sentAtOnce"] == 0, "a drag sends nothing"
+    assert 0 < found["sent"] <= 6, "each view says once where the slider rests"
+    first.knows("[explorer.bits, explorer.histogram.bits, explorer.curve.bits]", [7, 7, 7])
+    assert found["graph"] == [], "the graph does not show the depth"
+    assert found["rebuilt"] == [], "no element comes or goes"
+    assert found["loose"] == [], "text that a move writes stands in boxes of one size: nothing else is laid out"
+    assert 0 < found["written"] <= 300
+
+
 def test_python_moves_the_slider(first: Notebook) -> None:
     first.python("setattr(explorer, 'bits', 6)")
     first.page.wait_for_function(f"() => document.querySelector('{RANGE}').value === '6'")

@@ -33,9 +33,10 @@ function smallestOfEach(known, counts, target) {
 function answerRow(scheme, take) {
   const [name, size, quality] = ["strong", "span", "span"].map((tag) => html(tag));
   const mark = html("span", { class: "unseen" }, "the smallest of all");
-  const button = html("button", { type: "button", class: "take", onclick: () => take(scheme) });
+  const order = html("span", { class: "figure" });
+  const button = html("button", { type: "button", class: "take", onclick: () => take(scheme) }, order);
   const element = html("li", { class: scheme, hidden: true }, name, size, quality, mark, button);
-  return { element, name, size, quality, mark, button };
+  return { element, name, size, quality, mark, button, order };
 }
 
 function mount({ model, root, data, choose }) {
@@ -213,7 +214,7 @@ function mount({ model, root, data, choose }) {
   const nameOf = ({ scheme, bits }) => (scheme === MIXED ? SCHEME_NAMES[MIXED] : depthName(scheme, bits));
 
   function paintAnswer(scheme, isKnown, best) {
-    const { element, name, size, quality, mark, button } = rows[scheme];
+    const { element, name, size, quality, mark, button, order } = rows[scheme];
     const answer = found[scheme];
     element.hidden = !isKnown;
     element.classList.toggle("best", Boolean(answer) && answer === best);
@@ -226,7 +227,7 @@ function mount({ model, root, data, choose }) {
     if (!answer) return;
     const taken = !answer.plan && keyOf(scheme, answer.bits) === keyOf(model.get("scheme"), model.get("bits"));
     button.setAttribute("aria-disabled", String(taken));
-    write(button, taken ? "Taken" : "Take");
+    write(order, taken ? "Taken" : "Take");
     button.setAttribute("aria-label", `${button.textContent} ${nameOf(answer)}`);
     button.title = answer === best ? "The smallest of all" : "";
   }
