@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from PIL import Image
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import as_picture
-from mlexplorer.runtime.generated_inputs import generated_inputs
+from mlexplorer.runtime.generated_inputs import NOISE_INPUTS, generated_inputs
 from mlexplorer.runtime.images import SUFFIXES, PictureLike
 from mlexplorer.runtime.resizing import Resize, resize
 
@@ -24,6 +25,8 @@ Given = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
 Labels = Mapping[str, Any] | Callable[[Any], Any] | Sequence[Any]
 Origin = Literal["pictures", "inputs", "generated"]
 _LISTED = 5
+_NOISE_VALUES = 200_000
+_MOST_NOISE = 256
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,14 @@ def inputs_of(model: Model, given: Given) -> list[dict[str, Any]]:
     """Inputs by name, one dictionary for each run, of what the user gave to measure or to calibrate with.
 
     "noise" makes four: pictures whose spectrum falls with the frequency, as that of photographs does, and normally
-    distributed arrays and numbers; the same ones every time. A folder, a picture, or several are fitted to the size
-    that the model takes, and a warning names those that cannot be read; dictionaries and arrays are taken as they are.
+    distributed arrays and numbers; the same ones every time. Where there are no convolutions it makes more of small
+    arrays, up to 256: four short sequences say too little of what a recurrent layer meets. A folder, a picture, or
+    several are fitted to the size that the model takes, and a warning names those that cannot be read; dictionaries and
+    arrays are taken as they are.
     Raises InputError where nothing is left, and for anything else.
     """
     if isinstance(given, str) and given == "noise":
-        return GeneratedInputs(generated_inputs(model))
+        return GeneratedInputs(generated_inputs(model, _noise_inputs(model)))
     needed = [feature for feature in model.inputs if not feature.optional]
     takes_pictures = len(needed) == 1 and needed[0].type == "image"
     if takes_pictures and not _holds_mappings(given):
@@ -171,6 +176,19 @@ def inputs_of(model: Model, given: Given) -> list[dict[str, Any]]:
     if left_out:
         warnings.warn(f"{len(feeds.unreadable)} of {len(feeds)} inputs are left out: {left_out}", stacklevel=3)
     return inputs
+
+
+def _noise_inputs(model: Model) -> int:
+    """Four where there are convolutions, which meet thousands of vectors in each; else up to `_MOST_NOISE`.
+
+    Those of one model have at most `_NOISE_VALUES` together.
+    """
+    needed = [feature for feature in model.inputs if not feature.optional]
+    pictures = any(feature.type == "image" for feature in needed)
+    if pictures or any(node.type.startswith("convolution") for node in model.graph.nodes):
+        return NOISE_INPUTS
+    values = sum(prod(feature.shape or (1,)) for feature in needed)
+    return min(max(_NOISE_VALUES // max(values, 1), NOISE_INPUTS), _MOST_NOISE)
 
 
 def _holds_mappings(given: Any) -> bool:

@@ -167,7 +167,9 @@ def test_inputs_of_fit_the_model() -> None:
     assert [given["photo"].size for given in fitted] == [(480, 240), (60, 40)]
     array_model, _ = network({"x": (3, 4)}, ["y"])
     loaded = mle.load(array_model)
-    assert [given["x"].shape for given in inputs_of(loaded, "noise")] == [(3, 4)] * 4
+    assert [given["x"].shape for given in inputs_of(loaded, "noise")] == [(3, 4)] * 256
+    large, _ = network({"x": (3, 180, 190)}, ["y"])
+    assert len(inputs_of(mle.load(large), "noise")) == 4
     assert inputs_of(loaded, {"x": 1}) == [{"x": 1}]
     assert len(inputs_of(loaded, [np.ones((3, 4)), np.zeros((3, 4))])) == 2
     assert calibrate(loaded, mle.Plan({}), inputs_of(loaded, "noise")).spec == loaded.spec
