@@ -239,6 +239,7 @@ class _Conversion:
             configuration=layer.config,
             weights=layer.weights,
             input_shapes=shapes,
+            output_shapes=_stated_shapes(layer, shapes),
         )
 
 
@@ -277,6 +278,10 @@ class _Survey(_Conversion):
                 return super()._convert(layer, name, arguments, keywords, outputs)
         for inner in layer.inner.values():
             self._note(inner, given)
+        stated = _stated_shapes(layer, [value.shape for value in given])
+        if len(stated) == outputs:
+            zeros = [self._interface.network.add("fillStatic", value=0, targetShape=shape) for shape in stated]
+            return tuple(Value(blob, shape) for blob, shape in zip(zeros, stated, strict=True))
         return (_UNSEEN,) * outputs
 
     def _call(self, context: Context, layer: KerasLayer, name: str, arguments: Sequence[Any]) -> tuple[Value, ...]:
@@ -287,6 +292,16 @@ class _Survey(_Conversion):
 
     def _note(self, layer: KerasLayer, given: Sequence[Value]) -> None:
         self._found.setdefault(id(layer), [None if value == _UNSEEN else value.shape for value in given])
+
+
+def _stated_shapes(layer: KerasLayer, inputs: Sequence[Shape | None]) -> Sequence[Shape]:
+    """The shapes of a layer's outputs where the file tells them: of a Lambda that was made with `output_shape`."""
+    given = layer.config.get("output_shape")
+    if layer.class_name != "Lambda" or not isinstance(given, list) or not given:
+        return ()
+    if not all(type(size) is int and size > 0 for size in given):
+        return ()
+    return [((inputs[0] if inputs and inputs[0] else (1,))[0], *given)]
 
 
 def _every_layer(model: KerasModel, scope: str) -> Iterator[tuple[KerasLayer, str]]:

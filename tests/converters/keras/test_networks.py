@@ -259,6 +259,19 @@ def test_unknown_layers_are_listed_with_the_shapes_that_known_layers_give_them()
         assert ("'merge' (Lambda); inputs [1, 11], unknown;" in text) == (not given)
 
 
+def test_lambdas_that_state_their_shapes_are_followed() -> None:
+    x = keras.Input((9, 7, 3))
+    y = L.Lambda(lambda x: x[:, :4, :, :2], name="part", output_shape=(4, 7, 2))(L.Conv2D(5, 1)(x))
+    z = L.Lambda(lambda x: 2 * x, name="twice", output_shape=(4, 6, 8))(L.Conv2D(8, (1, 2))(y))
+    model = keras.Model(x, L.Flatten()(z))
+    with pytest.raises(mle.errors.UnsupportedError) as refusal:
+        mle.convert(model)
+    assert "'part' (Lambda); inputs [1, 9, 7, 5];" in str(refusal.value)
+    assert "'twice' (Lambda); inputs [1, 4, 6, 8];" in str(refusal.value)
+    converted = mle.convert(model, add_custom_layers=True)
+    assert converted.outputs[0].shape == (1, 4 * 6 * 8)
+
+
 def test_open_sizes_leave_the_shapes_of_unknown_layers_open() -> None:
     x = keras.Input((None, 7, 3), name="x")
     model = keras.Model(x, Swirl(0.5, name="s")(x))

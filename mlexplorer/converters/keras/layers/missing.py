@@ -11,7 +11,7 @@ REASONS: Mapping[str, str] = {
     "Hashing": _TEXTS,
     "HashedCrossing": _TEXTS,
     "IntegerLookup": _TEXTS,
-    "Lambda": "it is Python code, which is never run; a function of yours makes a custom layer of it",
+    "Lambda": "it is Python code, which is never run; give it a function by the layer's name",
     "StringLookup": _TEXTS,
     "TextVectorization": _TEXTS,
 }
