@@ -336,6 +336,14 @@ def test_error_feedback_is_computed_when_chosen_and_saved(
     saved = mle.load(folder / "painter-2bit-lut-feedback.mlmodel")
     expected = mle.quantize(deep_painter(), mle.LookupTable(bits=2), calibration="noise", progress=False)
     assert saved.spec == expected.spec
+    notebook.python("(explorer.cancel(), explorer.find(25.0))[1]")
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.mlx-controls input[value=mixed]').checked", timeout=60_000
+    )
+    notebook.knows("explorer.scheme", "mixed")
+    notebook.page.click(".mlx-choosing [aria-label=Undo]")
+    notebook.knows("[explorer.scheme, explorer.bits]", ["lookup_table_feedback", 2])
+    assert notebook.page.is_disabled(".mlx-choosing [aria-label=Undo]"), "a plan that was found is one step"
     notebook.python("explorer.cancel()")
     assert notebook.faults == []
     notebook.page.close()

@@ -39,6 +39,13 @@ function answerRow(scheme, take) {
   return { element, name, size, quality, mark, button, order };
 }
 
+// What there was before a choice, to go back to. `before` is that of a search, whose plan comes from Python.
+function remember(data, before) {
+  data.past.push(before);
+  data.future.length = 0;
+  data.before = null;
+}
+
 function mount({ model, root, data, choose }) {
   const id = uniqueId("target");
   const range = html("input", { id, type: "range", step: 0.5, oninput: () => { data.target = range.valueAsNumber; data.aimed = true; paintTarget(); } });
@@ -67,15 +74,11 @@ function mount({ model, root, data, choose }) {
 
   function send(next) {
     data.plan = next;
+    data.before = null;
     choose({ scheme: MIXED });
     paintColumns();
     clearTimeout(waiting);
     waiting = setTimeout(() => model.send({ type: "plan", bits: next.bits, scheme: next.scheme }), WAIT);
-  }
-
-  function remember(before) {
-    data.past.push(before);
-    data.future.length = 0;
   }
 
   function travel(direction) {
@@ -96,14 +99,14 @@ function mount({ model, root, data, choose }) {
   function set(layer, bits, keep = true) {
     const now = current();
     if (!data.edits || now.bits[layer] === bits) return;
-    if (keep) remember(snapshot());
+    if (keep) remember(data, snapshot());
     send({ ...now, bits: { ...now.bits, [layer]: bits } });
   }
 
   function take(scheme) {
     const answer = found[scheme];
     if (!answer || rows[scheme].button.getAttribute("aria-disabled") === "true") return;
-    remember(snapshot());
+    remember(data, snapshot());
     if (answer.plan) send(answer.plan);
     else choose({ scheme, ...(scheme === MIXED ? {} : { bits: answer.bits }) });
   }
@@ -252,6 +255,7 @@ function mount({ model, root, data, choose }) {
   return {
     repaint(content) {
       if (content?.type === "layers") buildColumns();
+      if (content?.type === "search" && content.state === "running") data.before = snapshot();
       paintColumns();
       paintTarget();
       paintSearch();
@@ -261,13 +265,19 @@ function mount({ model, root, data, choose }) {
 
 export default defineView("choosing", {
   teach: () => "Not every layer matters as much: errors of the first layers pass through all that follow, those of a last layer are seen at once, and small layers cost hardly any bytes. Giving each its own bits keeps the quality with a smaller file.",
-  initial: () => ({ results: new Results(), layers: [], classifies: false, finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], target: 35, aimed: false }),
+  initial: () => ({ results: new Results(), layers: [], classifies: false, finds: false, edits: false, plan: null, frontier: [], search: null, past: [], future: [], before: null, target: 35, aimed: false }),
   receive(data, content) {
     if (content.type === "row") data.results.receive(content);
     else if (content.type === "layers") Object.assign(data, content);
-    else if (content.type === "plan") data.plan = { bits: content.bits, scheme: content.scheme };
+    else if (content.type === "plan") {
+      if (data.before) remember(data, data.before);
+      data.plan = { bits: content.bits, scheme: content.scheme };
+    }
     else if (content.type === "frontier") data.frontier = content.choices;
-    else if (content.type === "search") data.search = content;
+    else if (content.type === "search") {
+      data.search = content;
+      if (content.state === "failed") data.before = null;
+    }
   },
   mount,
 });
