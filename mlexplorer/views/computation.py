@@ -79,7 +79,7 @@ class Computation:
     """Computes, in one thread, what is missing of what is chosen, and tells the screen.
 
     `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none;
-    `images` is what the model is run on as it was given, None for the samples.
+    `images` is what the model is run on as it was given, None for the samples and once it is closed.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Computation:
         self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
 
     def _release(self) -> None:
-        self._runs, self._inputs = None, []
+        self._runs, self._inputs, self.images = None, [], None
 
     def _interrupt(self) -> None:
         runs = self._runs
