@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import mlexplorer as mle
-from mlexplorer import exploration, spec
+from mlexplorer import spec
 from mlexplorer.converters.network import NetworkBuilder
 from mlexplorer.errors import Cancelled, CustomLayerError, InputError, UnsupportedError
 from mlexplorer.exploration import (
@@ -316,9 +316,13 @@ def test_a_depth_is_quantized_once_for_all_pictures(monkeypatch: pytest.MonkeyPa
     model = painter(classes=7, sizes="fixed")
     runs = Runs(model, read_inputs(model, [photo(seed=seed) for seed in range(3)])[0], bits=[3, 6])
     quantized: list[Any] = []
-    monkeypatch.setattr(
-        exploration, "quantize", lambda model, scheme: quantized.append(scheme) or mle.quantize(model, scheme)
-    )
+    apply = mle.Plan.apply
+
+    def watched(plan: mle.Plan, *arguments: Any) -> mle.Model:
+        quantized.append(plan)
+        return apply(plan, *arguments)
+
+    monkeypatch.setattr(mle.Plan, "apply", watched)
     rows = [(step, runs.row(step)) for step in runs.steps_ahead(0, ("linear", 6))]
     assert len(quantized) == 4
     for step, row in rows[2:6]:
