@@ -253,6 +253,7 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
           model.off("comm_live_update", live);
           repaints.delete(repaint);
           view.destroy?.();
+          root.remove(); // Jupyter's list of comms keeps a closed widget's element
         };
       },
     };
