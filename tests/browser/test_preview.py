@@ -489,8 +489,8 @@ def test_everything_has_a_name_and_the_saved_notebook_is_small(notebook: Noteboo
     page = notebook.page
     kinds = "button, input, select, [role=radio], [role=slider], [role=radiogroup], [role=img], [role=application]"
     nameless = page.eval_on_selector_all(
-        f".mlx-preview :is({kinds})",
-        """all => all.filter(e => !(e.getAttribute('aria-label') || (e.closest('label') ?? e).textContent.trim()))
+        f".mlx-preview :is({kinds}):not([aria-hidden=true])",
+        """all => all.filter(e => !(e.getAttribute('aria-label') || (e.labels?.[0] ?? e).textContent.trim()))
           .map(e => e.outerHTML.slice(0, 80))""",
     )
     assert nameless == []
