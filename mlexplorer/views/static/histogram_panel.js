@@ -10,7 +10,8 @@ const DOTS = 32;
 const SIDE = 1;
 
 const shortNumber = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
-const wholeNumber = (value) => value.toLocaleString("en");
+const NUMBERS = new Intl.NumberFormat("en");
+const wholeNumber = (value) => NUMBERS.format(value);
 const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;
 const ratio = (sqnr) => (sqnr === null ? "exact" : `SQNR ${decibels(sqnr)}`);
 const levelCount = (bits) => `${1 << bits} levels`;
@@ -88,14 +89,36 @@ const positions = ({ weights, width }) => {
   return (value) => SIDE + ((value - weights.low) / span) * (width - 2 * SIDE);
 };
 
+// Text on a canvas of the page makes it compute its styles in between: words are drawn aside, once.
+const wordPictures = new Map();
+function drawWords(context, words, x, y, font, colour) {
+  const scale = window.devicePixelRatio || 1;
+  const key = [words, font, colour, scale].join("|");
+  if (!wordPictures.has(key)) {
+    const brush = new OffscreenCanvas(1, 1).getContext("2d");
+    brush.font = font;
+    const size = [brush.measureText(words).width + 2, 20].map((length) => Math.ceil(length * scale));
+    [brush.canvas.width, brush.canvas.height] = size;
+    brush.scale(scale, scale);
+    [brush.font, brush.fillStyle] = [font, colour];
+    brush.fillText(words, 0, 15);
+    wordPictures.set(key, brush.canvas);
+  }
+  const picture = wordPictures.get(key);
+  context.drawImage(picture, x, y - 15, picture.width / scale, picture.height / scale);
+}
+
 function drawCounts({ context, weights, row, width, colours, labelled, base, tall, scale }) {
   const step = (width - 2 * SIDE) / weights.bins;
   const top = (value) => base - scale.share(value) * tall;
+  // all bars are one path: filling hundreds of them one by one takes longer than all the rest of a slider move
+  const bars = (counts, left, wide) => {
+    context.beginPath();
+    counts.forEach((count, bin) => { if (count) context.rect(SIDE + (bin + left) * step, top(count), wide, base - top(count)); });
+    context.fill();
+  };
   context.fillStyle = colours.grey;
-  for (let bin = 0; bin < weights.bins; bin += 1) {
-    const count = weights.counts[bin];
-    if (count) context.fillRect(SIDE + bin * step, top(count), step + 0.4, base - top(count));
-  }
+  bars(weights.counts, 0, step + 0.4);
   context.fillStyle = colours.line;
   for (const tick of scale.ticks) context.fillRect(0, Math.round(top(tick)), width, 1);
   context.fillRect(0, base, width, 1);
@@ -103,16 +126,11 @@ function drawCounts({ context, weights, row, width, colours, labelled, base, tal
   if (row?.levels) drawStems({ context, weights, row, width, colours, base, top });
   else if (row) {
     context.globalAlpha = 0.85;
-    for (let bin = 0; bin < weights.bins; bin += 1) {
-      const at = top(row.bars[bin]);
-      if (row.bars[bin]) context.fillRect(SIDE + (bin + 0.2) * step, at, Math.max(0.75, step * 0.6), base - at);
-    }
+    bars(row.bars, 0.2, Math.max(0.75, step * 0.6));
     context.globalAlpha = 1;
   }
   if (!labelled) return;
-  context.font = colours.font;
-  context.fillStyle = colours.muted;
-  for (const tick of scale.ticks) context.fillText(wholeNumber(tick), 1, Math.max(9, Math.round(top(tick)) - 3));
+  for (const tick of scale.ticks) drawWords(context, wholeNumber(tick), 1, Math.max(9, Math.round(top(tick)) - 3), colours.font, colours.muted);
 }
 
 function drawStems({ context, weights, row, width, colours, base, top }) {
@@ -171,12 +189,9 @@ function drawError({ context, weights, row, width, colours, labelled, top, worst
     const tall = row && worst ? (row.errors[bin] / worst) * (base - roof) : 0;
     if (tall > 0) context.fillRect(SIDE + bin * step, base - Math.max(tall, 0.5), step + 0.2, Math.max(tall, 0.5));
   }
-  context.font = colours.font;
-  context.fillStyle = colours.muted;
-  context.fillText("squared error", 1, top + 8);
+  drawWords(context, "squared error", 1, top + 8, colours.font, colours.muted);
   if (!labelled || !worst) return;
   context.fillStyle = colours.line;
   context.fillRect(0, roof, width, 1);
-  context.fillStyle = colours.muted;
-  context.fillText(percent(worst / weights.energy), 1, roof + 10);
+  drawWords(context, percent(worst / weights.energy), 1, roof + 10, colours.font, colours.muted);
 }

@@ -18,7 +18,6 @@ function drawStack({ context, weights, width, colours, rows, bits, logarithmic }
   const step = (stackRight(width) - LEFT) / weights.bins;
   const scale = countScale(weights.most, logarithmic);
   const rise = (value) => Math.min(1.15, scale.share(value)) * RISE;
-  context.font = colours.font;
   for (const depth of [...BITS].reverse()) {
     const base = stackBase(depth);
     const row = rows[depth - 1];
@@ -38,12 +37,12 @@ function drawStack({ context, weights, width, colours, rows, bits, logarithmic }
       else ridgeBars(context, row, step, base, rise);
       context.globalAlpha = 1;
     }
-    context.fillStyle = chosen ? colours.own : colours.muted;
+    const [font, colour] = chosen ? [colours.strong, colours.own] : [colours.font, colours.muted];
+    context.fillStyle = colour;
     if (chosen) context.fillRect(LEFT, base, stackRight(width) - LEFT, 1.5);
-    context.font = chosen ? colours.strong : colours.font;
-    context.fillText(String(depth), NUMBER, base);
+    drawWords(context, String(depth), NUMBER, base, font, colour);
     const told = !row ? "–" : row.sqnr === null ? "∞" : row.sqnr.toFixed(1).replace("-", "−");
-    context.fillText(told, stackRight(width) + 3, base);
+    drawWords(context, told, stackRight(width) + 3, base, font, colour);
   }
 }
 
