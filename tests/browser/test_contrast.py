@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ def test_every_text_reads_whatever_the_pictures_show(
             }
         assert [f"{shown}: {text}" for text in found if text.contrast < text.least] == []
         style.evaluate("style => style.remove()")
+    page.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_text_reads_in_the_colours_of_jupyterlab(browser: Any, reports: dict[str, Path], theme: str) -> None:
+    themes = Path(sys.prefix, "share", "jupyter", "lab", "themes", "@jupyterlab")
+    page = opened(browser, reports["painting"], theme)
+    page.add_style_tag(content=(themes / f"theme-{theme}-extension" / "index.css").read_text("utf-8"))
+    page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", str(theme == "light").lower())
+    page.wait_for_timeout(200)
+    found = texts(page)
+    assert len(found) > 120
+    assert [str(text) for text in found if text.contrast < text.least] == []
     page.close()
 
 
