@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from mlexplorer.errors import InputError, MissingDependencyError, MlexplorerError
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m mlexplorer",
         description="Open the explorer in JupyterLab: on the bundled style network, or on a model of yours.",
     )
-    parser.add_argument("model", nargs="?", type=Path, help="a .mlmodel file or .mlpackage folder (default: bundled)")
+    parser.add_argument("model", nargs="?", help="a .mlmodel, a .mlpackage, or an address of one (default: bundled)")
     parser.add_argument("--images", type=Path, help="a picture or a folder of pictures to try the model on")
     parser.add_argument("--bits", type=int, choices=range(1, 9), help="bits per weight to begin with, with a model")
     parser.add_argument("--scheme", choices=STARTS, help="how its weights are quantized to begin with")
@@ -52,25 +52,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def prepare(folder: Path, model: Path | None = None, images: Path | None = None, **chosen: Any) -> Path:
+def prepare(folder: Path, model: str | Path | None = None, images: Path | None = None, **chosen: Any) -> Path:
     """Copy the teaching notebooks to a folder, never over one that is there, and return the notebook to open.
 
     With a model, that is a new notebook with the three lines that explore it, where `chosen` (`bits`, `scheme`) is what
     the explorer begins with. Raises InputError where the model or the folder does not exist or cannot be written.
     """
-    for path in (model, images):
-        if path is not None and not path.exists():
+    from mlexplorer.formats import is_address  # not with --help, which is there at once
+
+    given = None if model is None else str(model) if is_address(model) else str(Path(model).resolve())
+    for path in (images, None if is_address(given) else given):
+        if path is not None and not Path(path).exists():
             raise InputError(f"{path}: there is no such file or folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source in _notebooks():
             if not (folder / source.name).exists():
                 shutil.copyfile(source, folder / source.name)
-        if model is None:
+        if given is None:
             return folder / _notebooks()[0].name
-        notebook = folder / f"{model.stem}.ipynb"
+        name = Path(unquote(urlsplit(given).path) if is_address(given) else given).stem or "model"
+        notebook = folder / f"{name}.ipynb"
         if not notebook.exists():
-            notebook.write_text(json.dumps(_notebook_for(model, images, chosen), indent=1), encoding="utf-8")
+            notebook.write_text(json.dumps(_notebook_for(given, images, chosen), indent=1), encoding="utf-8")
         return notebook
     except OSError as error:
         raise InputError(f"{folder}: the notebooks cannot be put there ({error}); choose another --folder") from error
@@ -85,13 +89,13 @@ def _notebooks() -> list[Path]:
     raise InputError("the notebooks are missing from this installation of mlexplorer; install it again")
 
 
-def _notebook_for(model: Path, images: Path | None, chosen: Mapping[str, Any]) -> dict[str, object]:
+def _notebook_for(source: str, images: Path | None, chosen: Mapping[str, Any]) -> dict[str, object]:
     given = {"images": str(images.resolve())} if images else {}
     arguments = ", ".join(["model", *(f"{name}={value!r}" for name, value in {**given, **chosen}.items())])
     lines = [
         "import mlexplorer as mle\n",
         "\n",
-        f"model = mle.load({str(model.resolve())!r})\n",
+        f"model = mle.load({source!r})\n",
         f"mle.explore({arguments})",
     ]
     cell: dict[str, object] = {

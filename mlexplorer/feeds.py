@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import as_picture
 from mlexplorer.runtime.generated_inputs import NOISE_INPUTS, generated_inputs
-from mlexplorer.runtime.images import SUFFIXES, PictureLike
+from mlexplorer.runtime.images import SUFFIXES, PictureLike, files_within
 from mlexplorer.runtime.resizing import Resize, resize
 
 Given = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
@@ -110,28 +109,17 @@ class Feeds:
         return [Feed(name if names[name] == 1 else str(source), source) for name, source in found]
 
     def _folder(self, folder: Path) -> Iterator[tuple[str, Path]]:
-        """The pictures of a folder and of those within it by their path in the folder, in order.
-
-        Names that begin with a dot are passed over; folders that are reached twice are read once.
-        """
+        """The pictures of a folder and of those within it by their path in the folder, in order."""
 
         def refused(error: OSError) -> None:
             self.unreadable[str(error.filename)] = f"a folder that cannot be read ({error.strerror})"
 
-        seen = set()
-        for path, folders, files in os.walk(folder, onerror=refused, followlinks=True):
-            if os.path.realpath(path) in seen:
-                folders.clear()
-                continue
-            seen.add(os.path.realpath(path))
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for file in sorted(name for name in files if not name.startswith(".")):
-                source = Path(path, file)
-                name = source.relative_to(folder).as_posix()
-                if source.suffix.lower() in SUFFIXES:
-                    yield name, source
-                else:
-                    self.ignored.append(name)
+        for source in files_within(folder, refused):
+            name = source.relative_to(folder).as_posix()
+            if source.suffix.lower() in SUFFIXES:
+                yield name, source
+            else:
+                self.ignored.append(name)
 
 
 class GeneratedInputs(list[dict[str, Any]]):

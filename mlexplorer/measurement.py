@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlexplorer.comparison import Rate
 from mlexplorer.comparison.metrics import decibels
+from mlexplorer.comparison.outputs import class_outputs
 from mlexplorer.errors import InputError
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.prediction import Predictor
@@ -65,7 +66,8 @@ class Reference:
             raise InputError("there are no inputs to measure with")
         self._predictor, self._inputs = predictor, inputs
         self._features = [feature for feature in model.outputs if feature.type not in ("string", "sequence")]
-        self._label = str(model.spec.description.predictedFeatureName)
+        label = str(model.spec.description.predictedFeatureName)
+        self._label = label if label in class_outputs(model) else ""
         self._probabilities = str(model.spec.description.predictedProbabilitiesName)
         if not self._features:
             raise InputError("the model has no output with numbers to measure")

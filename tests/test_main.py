@@ -30,6 +30,13 @@ def test_a_model_gets_a_notebook_that_explores_it(tmp_path: Path) -> None:
     assert cells[0].source.endswith(f"mle.explore(model, images={str(samples.FOLDER)!r})")
 
 
+def test_a_model_may_be_at_an_address(tmp_path: Path) -> None:
+    notebook = prepare(tmp_path, "https://example.org/models/Squeeze%20Net.mlmodel?raw=1")
+    assert notebook.name == "Squeeze Net.ipynb"
+    source = nbformat.read(notebook, as_version=4).cells[0].source
+    assert "mle.load('https://example.org/models/Squeeze%20Net.mlmodel?raw=1')" in source
+
+
 def test_what_the_explorer_begins_with_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Path] = []
     monkeypatch.setattr("mlexplorer.__main__._serve", lambda notebook, browser: served.append(notebook) or 0)

@@ -8,6 +8,7 @@ import pytest
 import mlexplorer as mle
 from mlexplorer.measurement import Reference
 from tests.layers.arrays import normal
+from tests.runtime.models.specifications import specification
 
 LABELS = ["cat", "dog", "owl", "fox", "bee"]
 INPUTS = [normal(1, 7, seed=seed) for seed in range(6)]
@@ -44,3 +45,14 @@ def test_a_network_that_tells_nothing_is_farther_than_one_with_small_errors() ->
     silent = classifier(scale=0)
     assert reference.measure(silent).error == pytest.approx(1, abs=1e-6)
     assert reference.measure(mle.quantize(model, mle.Linear(5))).error < 0.05
+
+
+def test_what_a_regressor_predicts_is_no_class() -> None:
+    def regressor(slope: float) -> mle.Model:
+        fields = {"weights": [{"value": [slope]}], "offset": [0.5]}
+        return mle.load(specification("glmRegressor", fields, {"a": "double"}, {"y": "double"}, "y"))
+
+    model = regressor(2.0)
+    found = Reference(model, mle.Predictor(model), [{"a": 1.0}, {"a": 2.0}]).measure(regressor(2.1))
+    assert found.agreement is None
+    assert found.error == pytest.approx((0.1**2 + 0.2**2) / (2.5**2 + 4.5**2))

@@ -10,7 +10,7 @@ from typing import Any
 from mlexplorer.converters.options import ByInput, Options
 from mlexplorer.converters.source import CustomConversionFunction
 from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, UnsupportedError
-from mlexplorer.formats import load
+from mlexplorer.formats import fetched, load
 from mlexplorer.model import Model
 
 _OTHERS = {
@@ -58,8 +58,9 @@ def convert(
     """A Keras or ONNX model as a Core ML neural network, without Keras; nothing that a file names is executed.
 
     `source` is a Keras file (.h5, .hdf5, .keras), a Keras architecture as JSON with its `weights` beside it, a Keras
-    model, an ONNX file or a ModelProto. Models of TensorFlow and PyTorch are handed, with all further arguments, to
-    `coremltools.convert(..., convert_to="neuralnetwork")`, where coremltools is installed.
+    model, an ONNX file or a ModelProto; files may be given by their http or https address, as for `load`. Models of
+    TensorFlow and PyTorch are handed, with all further arguments, to `coremltools.convert(...,
+    convert_to="neuralnetwork")`, where coremltools is installed.
 
     `input_names` and `output_names` rename the features, in the order of the source. `input_name_shape_dict` gives the
     shapes, batch included, of inputs whose sizes are open. Inputs in `image_input_names` take pictures, whose pixels
@@ -99,6 +100,7 @@ def convert(
         custom_conversion_functions=custom_conversion_functions or {},
         add_custom_layers=add_custom_layers,
     )
+    source = fetched(source)
     framework = _framework(source)
     if framework:
         if options != Options() or weights is not None:

@@ -18,7 +18,7 @@ from mlexplorer.formats.member import BytesMember
 from mlexplorer.model import Model
 from mlexplorer.progress import reporting
 
-__all__ = ["FORMATS", "Format", "is_address", "load", "save"]
+__all__ = ["FORMATS", "Format", "fetched", "is_address", "load", "save"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ def is_address(source: Any) -> bool:
     return isinstance(source, str) and re.match(r"\s*[a-z][a-z0-9+.-]+://", source, re.IGNORECASE) is not None
 
 
+def fetched(source: Any) -> Any:
+    """The path of a copy of the file at an address; what is no address as it is. Raises as `download` does."""
+    if not is_address(source):
+        return source
+    from mlexplorer.formats.download import download  # HTTPS takes longer to import than a model to load
+
+    with reporting(True) as report:
+        return download(source, progress=report)
+
+
 def load(source: Any) -> Model:
     """A model from a file, or from what another program has at hand.
 
@@ -55,11 +65,7 @@ def load(source: Any) -> Model:
     Raises FileFormatError, which names the file and says what to do, for everything that is not a whole model, and
     InputError for a `source` of another type.
     """
-    if is_address(source):
-        from mlexplorer.formats.download import download  # HTTPS takes longer to import than a model to load
-
-        with reporting(True) as report:
-            source = download(source, progress=report)
+    source = fetched(source)
     if isinstance(source, str | os.PathLike):
         return _load_path(Path(source))
     if isinstance(source, bytes | bytearray | memoryview):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,28 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return _from_values(values / 257 if picture.mode != "I" or values.max() > 255 else values)
 
 
+def files_within(folder: Path, refused: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """The files of a folder and of the folders within it, in order; `refused` gets what cannot be read.
+
+    Names that begin with a dot are passed over; folders that are reached twice are read once.
+    """
+    seen = set()
+    for path, folders, files in os.walk(folder, onerror=refused, followlinks=True):
+        if os.path.realpath(path) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(path))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            yield Path(path, name)
+
+
 def picture_paths(folder: str | Path) -> list[Path]:
-    """The pictures directly in a folder, by name; raises InputError where there are none."""
+    """The pictures in a folder and in those within it, in order; raises InputError where there are none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = [path for path in files_within(folder) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise InputError(f"{folder}: no pictures in this folder; looked for {', '.join(sorted(SUFFIXES))}")
     return paths

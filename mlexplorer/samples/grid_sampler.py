@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlexplorer.converters.source import CustomLayerParams, SourceLayer
+from mlexplorer.errors import InputError
 from mlexplorer.runtime.custom import custom_layer
 
 Array = NDArray[Any]
@@ -22,7 +23,10 @@ Array = NDArray[Any]
 
 def grid_sampler(layer: SourceLayer) -> CustomLayerParams:
     """The Keras layer GridSampler of `train_spatial_transformer.py` as a custom layer of the same name."""
-    (batch, _, _, channels), _ = layer.input_shapes
+    image, _ = layer.input_shapes
+    if image is None:
+        raise InputError(f"layer {layer.name!r}: the shape of the image is not known; convert what comes before it")
+    batch, _, _, channels = image
     size = {key: layer.configuration[key] for key in ("height", "width")}
     shape = (batch, *size.values(), channels)
     return CustomLayerParams("GridSampler", "Samples an image on an affine grid", size, output_shapes=[shape])

@@ -17,6 +17,7 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, UnsupportedError
 from tests.layers.arrays import normal
+from tests.web_server import Server, sends
 
 KERNEL = normal(5, 3, 2, 4)
 MATRIX = normal(5, 6, seed=3)
@@ -264,3 +265,11 @@ def test_names_come_before_operators_and_placeholders_fill_the_rest() -> None:
     assert (warp.params.className, fold.params.className) == ("Warp", "Mine")
     assert dict(fold.custom.parameters) == {"a": 1, "b": 2.5, "c": "d", "e": True}
     assert fold.custom.description == "of mine"
+
+
+def test_a_model_at_an_address(server: Server) -> None:
+    server.answers["/small.onnx"] = sends(network().SerializeToString())
+    found = mle.convert(f"{server.address}/small.onnx")
+    assert found.spec.SerializeToString() == mle.convert(network()).spec.SerializeToString()
+    with pytest.raises(FileFormatError, match="404"):
+        mle.convert(f"{server.address}/absent.onnx")

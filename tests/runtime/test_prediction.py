@@ -162,6 +162,11 @@ def test_pictures_are_upright_and_unreadable_ones_are_named(tmp_path: Path) -> N
     assert "b broken.png" in faults[0]
     with pytest.raises(InputError, match="no such picture"):
         open_picture(tmp_path / "absent.png")
+    (tmp_path / "within" / ".hidden").mkdir(parents=True)
+    for name in ("c.png", ".hidden/d.png"):
+        image.save(tmp_path / "within" / name)
+    (tmp_path / "within" / "again").symlink_to(tmp_path)
+    assert [name for name, _ in open_pictures(tmp_path)[0]] == ["a turned", "c"]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="no pictures in this folder"):
