@@ -231,14 +231,13 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
           lesson.hidden = !(teach && model.get("teach"));
           if (!lesson.hidden) write(lesson, teach({ model, data }));
         };
-        // Jupyter marks the element of a widget whose kernel is gone, in a listener of the same event.
-        const live = () => setTimeout(() => {
-          const gone = el.classList.contains("jupyter-widgets-disconnected");
-          root.classList.toggle("is-orphaned", gone);
-          orphaned.textContent = gone ? ORPHANED : "";
-        });
-        model.on("comm_live_update", live);
-        live();
+        const status = model.widget_manager?.kernel?.statusChanged;
+        const listenToKernel = (_, now) => {
+          if (!["restarting", "autorestarting", "terminating", "dead"].includes(now)) return;
+          root.classList.add("is-orphaned");
+          orphaned.textContent = ORPHANED;
+        };
+        status?.connect(listenToKernel);
         const change = () => repaint(null);
         const events = follows.map((trait) => `change:${trait}`);
         for (const event of events) model.on(event, change);
@@ -250,7 +249,7 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
         }
         return () => {
           for (const event of events) model.off(event, change);
-          model.off("comm_live_update", live);
+          status?.disconnect(listenToKernel);
           repaints.delete(repaint);
           view.destroy?.();
           root.remove(); // Jupyter's list of comms keeps a closed widget's element
