@@ -134,7 +134,7 @@ def test_a_page_that_closes_the_explorer_ends_its_thread(held: tuple[threading.E
 
 
 def test_a_kernel_that_computes_shuts_down_at_once() -> None:
-    code = "import mlexplorer as mle; explorer = mle.explore(mle.samples.style(), calibration='noise', scheme='lookup_table_feedback')"
+    code = "import mlexplorer as mle\nexplorer = mle.explore(mle.samples.style(), scheme='lookup_table_feedback')"
     manager, client = start_new_kernel(kernel_name="python3")
     reply = client.execute_interactive(code, timeout=SECONDS, output_hook=lambda _: None)
     assert reply["content"]["status"] == "ok", reply["content"]
