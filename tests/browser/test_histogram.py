@@ -162,5 +162,5 @@ def test_what_was_not_counted_is_said(page: Any) -> None:
     choose(page, layer="paint")
     page.locator(".mlx-histogram select").select_option("weights")
     choose(page, layer="varnish")
-    assert "was not counted" in page.locator(".mlx-histogram [role=status]").inner_text()
+    assert "was not counted" in page.locator(".mlx-histogram .note[role=status]").inner_text()
     choose(page, layer="paint")
