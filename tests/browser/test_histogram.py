@@ -84,7 +84,7 @@ def walk(page: Any, side: int, bins: int) -> tuple[list[int], list[float], list[
     page.keyboard.press("Home")
     words = canvas.evaluate(WALK, bins)
     page.keyboard.press("Escape")
-    counts = [int(number(re.search(r": ([\d,]+) weights", text)[1])) for text in words]
+    counts = [int(number(re.search(r": ([\d,]+) weights?\b", text)[1])) for text in words]
     shares = [number(re.search(r"([\d.e−-]+) % of the error", text)[1]) for text in words]
     return counts, shares, words
 

@@ -194,7 +194,7 @@ function mount({ model, root, data, choose }) {
     panels.forEach((panel) => panel.point(weights, bin, place));
     if (shown) {
       const [left, right] = weights.edges(bin).map((edge) => Number(edge.toPrecision(3)).toString().replace("-", "−"));
-      const range = `${left} to ${right}: ${wholeNumber(weights.counts[bin])} weights`;
+      const range = `${left} to ${right}: ${weightCount(weights.counts[bin])}`;
       const sides = now.sides.map(pointedAt);
       const told = sides.map((side) => within(weights, side));
       readout.replaceChildren(html("strong", {}, range), ...sides.map((side, index) => html("span", {}, html("b", { class: `${panels[index].family} ${side.scheme}` }, side.name), `: ${told[index]}`)));

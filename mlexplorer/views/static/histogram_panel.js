@@ -12,6 +12,7 @@ const SIDE = 1;
 const shortNumber = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
 const NUMBERS = new Intl.NumberFormat("en");
 const wholeNumber = (value) => NUMBERS.format(value);
+const weightCount = (count) => `${wholeNumber(count)} ${count === 1 ? "weight" : "weights"}`;
 const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;
 const ratio = (sqnr) => (sqnr === null ? "exact" : `SQNR ${decibels(sqnr)}`);
 const levelCount = (bits) => `${1 << bits} levels`;
