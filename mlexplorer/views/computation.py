@@ -122,7 +122,7 @@ class Computation:
             self._tell("cancelled", _CANCELLED)
 
     def close(self) -> None:
-        """Stop for good, and let go of the network and its inputs, which notebooks' histories would keep."""
+        """Stop for good, and let go of the network, its inputs and outputs, which notebooks' histories would keep."""
         self._closed = True
         self.background.close()
         self._interrupt()
@@ -168,6 +168,8 @@ class Computation:
 
     def _release(self) -> None:
         self._runs, self._inputs, self.images = None, [], None
+        with self._lock:
+            self._rows = {place: replace(row, outputs=()) for place, row in self._rows.items()}
 
     def _interrupt(self) -> None:
         runs = self._runs
