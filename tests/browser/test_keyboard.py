@@ -161,10 +161,12 @@ def test_the_graph_is_searched_walked_folded_coloured_zoomed_and_saved(keys: Key
     keys.press("End", "Enter")
     assert keys.page.evaluate(sheet) != zoomed, "all of it again"
 
+    keys.notebook.knows("explorer.layer", "sketch")
     keys.reach(".mlx-graph .members button")
     keys.press("ArrowRight", "Enter")
     assert keys.text(".mlx-graph .details h3") == "sketch dry"
     assert keys.focused(".mlx-graph .members [aria-pressed=true]"), "the focus stays in the group"
+    keys.notebook.knows("explorer.layer", "sketch dry")
     keys.reach(".mlx-graph .connections button")
     keys.press("Enter")
     assert keys.text(".mlx-graph .details h3") == "sketch"
