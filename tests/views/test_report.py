@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,9 @@ def page(explorer: Explorer, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def data(page: str) -> Any:
-    found = re.search(r'<script type="application/json" id="mlx-data">(.*?)</script>', page, re.DOTALL)
+    found = re.search(r'<script type="text/plain" id="mlx-data">(.*?)</script>', page, re.DOTALL)
     assert found
-    return json.loads(found[1])
+    return json.loads(zlib.decompress(base64.b64decode(found[1], validate=True)))
 
 
 def test_nothing_is_loaded_from_anywhere(page: str) -> None:

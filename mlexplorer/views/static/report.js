@@ -1,6 +1,7 @@
 // Runs the views of a report: models without a kernel that take the recorded messages.
 
-const data = JSON.parse(document.getElementById("mlx-data").textContent);
+const packed = new Blob([bytes(document.getElementById("mlx-data").textContent)]).stream();
+const data = await new Response(packed.pipeThrough(new DecompressionStream("deflate"))).json();
 
 // What a view's module sees of a widget's model.
 class Recorded {

@@ -157,8 +157,8 @@ function forgetPictures(data) {
   if (data.search) data.search = null;
 }
 
-// Views of one group follow each other in the page. Python hears of a choice once it has rested: every message makes the
-// notebook show that the kernel is busy, and that would cost more than the move itself.
+// Views of one group follow each other in the page. Python hears of a choice at once, but of bits once they have rested:
+// every message makes the notebook show that the kernel is busy, which would cost more than a move of the slider itself.
 const SHARED = ["bits", "scheme", "layer", "image", "teach"];
 const CHOICE = "mlexplorer-choice";
 const REST = 150;
@@ -175,22 +175,34 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
     let asked = false;
     let heard = false;
     let rest = 0;
-    const save = (model) => {
+    // Chosen here and not saved yet: Python's echo of an older choice must not undo it.
+    let chosen = {};
+    const take = (model, changes) => {
+      const save = () => {
+        clearTimeout(rest);
+        chosen = {};
+        model.save_changes();
+      };
+      Object.assign(chosen, changes);
+      for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
       clearTimeout(rest);
-      rest = setTimeout(() => model.save_changes(), REST);
+      if ("bits" in chosen) rest = setTimeout(save, REST);
+      else save();
     };
     return {
       initialize({ model }) {
         const tell = Object.fromEntries(follows.map((trait) => [
           `change:${trait}`,
-          () => heard || document.dispatchEvent(new CustomEvent(CHOICE, { detail: { group: model.get("group"), trait, value: model.get(trait) } })),
+          () => {
+            if (trait in chosen && chosen[trait] !== model.get(trait)) model.set(trait, chosen[trait]);
+            else if (!heard) document.dispatchEvent(new CustomEvent(CHOICE, { detail: { group: model.get("group"), trait, value: model.get(trait) } }));
+          },
         ]));
         const hear = ({ detail: { group, trait, value } }) => {
           if (!group || group !== model.get("group") || !follows.includes(trait) || model.get(trait) === value) return;
           heard = true;
-          model.set(trait, value);
+          take(model, { [trait]: value });
           heard = false;
-          save(model);
         };
         for (const [event, listener] of Object.entries(tell)) model.on(event, listener);
         document.addEventListener(CHOICE, hear);
@@ -217,10 +229,7 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
         root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
         el.classList.add("mlx-widget");
         el.append(root);
-        const choose = (changes) => {
-          for (const [trait, value] of Object.entries(changes)) model.set(trait, value);
-          save(model);
-        };
+        const choose = (changes) => take(model, changes);
         const orphaned = html("p", { class: "orphaned", role: "status" });
         root.append(orphaned);
         const view = mount({ model, root, data, choose });
