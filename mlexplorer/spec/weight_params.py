@@ -12,6 +12,7 @@ kind            field                                              decoded value
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ Floats = NDArray[np.float32]
 
 _CHUNK = 1 << 15
 _BLOCK = 64
+_HEAD = 4  # floats: room for the tag and the length of a field
+_OWN_SPACE = 1 << 22
+_own = threading.local()
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 
 
@@ -40,21 +44,36 @@ def read_floats(message: Any, field: str = "floatValue") -> Floats:
 def write_floats(message: Any, array: NDArray[Any], field: str = "floatValue") -> None:
     """Replace a repeated float field by the values of an array, at memory speed on every version of protobuf."""
     message.ClearField(field)
-    payload = _in_order(np.asarray(array)).reshape(-1)
-    if payload.size:
-        number = message.DESCRIPTOR.fields_by_name[field].number
-        message.MergeFromString(b"".join((_varint(number << 3 | 2), _varint(payload.nbytes), payload.data)))
+    array = np.asarray(array)
+    if not array.size:
+        return
+    head = _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2) + _varint(4 * array.size)
+    space = _space(_HEAD + array.size)
+    _fill(space[_HEAD:].reshape(array.shape), array)
+    wire = space.data.cast("B")
+    start = 4 * _HEAD - len(head)
+    wire[start : 4 * _HEAD] = head
+    message.MergeFromString(wire[start:])
 
 
-def _in_order(array: NDArray[Any]) -> Floats:
-    """The array as contiguous little-endian floats; blocks that fit the cache where its axes lie in another order."""
+def _space(size: int) -> Floats:
+    """So many floats to write to, of which small numbers are this thread's own, used again: new memory is slower."""
+    if size > _OWN_SPACE:
+        return np.empty(size, "<f4")
+    if not hasattr(_own, "space") or _own.space.size < size:
+        _own.space = np.empty(size, "<f4")
+    own: Floats = _own.space
+    return own[:size]
+
+
+def _fill(out: Floats, array: NDArray[Any]) -> None:
+    """Copy; arrays whose axes lie in another order go in blocks that fit the cache."""
     if array.ndim < 2 or array.flags.c_contiguous or array.size < _CHUNK:
-        return np.ascontiguousarray(array, "<f4")
-    result = np.empty(array.shape, "<f4")
+        out[...] = array
+        return
     for first in range(0, len(array), _BLOCK):
         some = slice(first, first + _BLOCK)
-        result[some] = array[some].copy(order="K")
-    return result
+        out[some] = array[some].copy(order="K")
 
 
 def floats_on_the_wire(data: bytes, number: int) -> Floats:

@@ -125,6 +125,24 @@ class Group:
             raise FileFormatError(f"{label} is of type {dtype}; weights are arrays of numbers")
         if shape is None:
             raise FileFormatError(f"{label} has no shape; the file was not saved as a whole")
+        start = dataset.get_offset()  # of what lies in the file as it is, in one piece
+        if start is None:
+            self._require_own_values(dataset, label)
+        size = prod(shape) * dtype.itemsize
+        self._file.spend(size, label)
+        if size and not dataset.get_storage_size():
+            raise FileFormatError(f"{label} declares the shape {shape} and holds no values")
+        array = self._file.view(start, shape, dtype)
+        if array is None:
+            array = np.asarray(h5py.Dataset(dataset)[()])
+        if bfloat16:
+            return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(array, dtype.newbyteorder("="))
+
+    @staticmethod
+    def _require_own_values(dataset: Any, label: str) -> None:
+        import h5py
+
         properties = dataset.get_create_plist()
         if properties.get_external_count() or properties.get_layout() == h5py.h5d.VIRTUAL:
             raise FileFormatError(f"{label} takes its values from other files; only files that hold all are read")
@@ -133,16 +151,6 @@ class Group:
             raise FileFormatError(
                 f"{label} is packed with the HDF5 filter {min(unknown)}; only {', '.join(_FILTERS.values())} are read"
             )
-        size = prod(shape) * dtype.itemsize
-        self._file.spend(size, label)
-        if size and not dataset.get_storage_size():
-            raise FileFormatError(f"{label} declares the shape {shape} and holds no values")
-        array = None if filters else self._file.view(dataset.get_offset(), shape, dtype)
-        if array is None:
-            array = np.asarray(h5py.Dataset(dataset)[()])
-        if bfloat16:
-            return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-        return np.asarray(array, dtype.newbyteorder("="))
 
     @_in_our_words
     def text(self, name: str) -> str | None:
@@ -172,15 +180,16 @@ class Group:
         if not h5py.h5a.exists(self._id, name.encode()):
             return None
         attribute = h5py.h5a.open(self._id, name.encode())
-        count = prod(attribute.shape or ()) if attribute.shape is not None else 0
+        shape = attribute.shape
+        count = prod(shape) if shape is not None else 0
         if not count:
             return []
         # HDF5 itself crashes on some damaged types, so that only texts are read.
-        if not isinstance(attribute.get_type(), h5py.h5t.TypeStringID) or len(attribute.shape) > 1:
+        if not isinstance(attribute.get_type(), h5py.h5t.TypeStringID) or len(shape) > 1:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} does not hold text, or a list of texts")
         if count > _NAMES_LIMIT or attribute.get_storage_size() > _TEXT_LIMIT:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} is too long; it is not read")
-        texts = np.empty(attribute.shape, attribute.dtype)
+        texts = np.empty(shape, attribute.dtype)
         attribute.read(texts)
         return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in texts.reshape(-1)]
 
