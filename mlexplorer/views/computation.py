@@ -334,8 +334,10 @@ class Computation:
         if not runs.counts:
             metric = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr"
             options[metric] = target
-            found = recommend(self._model, [runs.coarse(image)], scheme=kind, **options)
-            return found, self._inputs[image][0]
+            given = runs.coarse(image)
+            found = recommend(self._model, [given], scheme=kind, **options)
+            part = "" if given.size == runs.full(image).size else ", at a quarter of its pixels"
+            return found, f"{self._inputs[image][0]}{part}"
         pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
         if kind not in self._sensitivities:
             some = pictures[:: -(-len(pictures) // SENSED)]

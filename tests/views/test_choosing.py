@@ -140,7 +140,10 @@ def test_a_target_that_nothing_keeps_is_said(explorer: Explorer) -> None:
     explorer.find(500.0)
     assert explorer.wait(SECONDS)
     said = last(explorer.choosing, "search")
-    assert (said["state"], said["text"]) == ("failed", "Only the original keeps 500 dB on image 1.")
+    assert (said["state"], said["text"]) == (
+        "failed",
+        "Only the original keeps 500 dB on image 1, at a quarter of its pixels.",
+    )
     assert explorer.scheme == "lookup_table"
 
 
