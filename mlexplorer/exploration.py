@@ -40,9 +40,11 @@ WITH_FEEDBACK: Mapping[str, type[Linear] | type[LookupTable]] = {
     "lookup_table_feedback": LookupTable,
 }
 """The same schemes rounded with error feedback, which takes a run of the network for each layer."""
+KINDS: Mapping[str, type[Linear] | type[LookupTable]] = {**SCHEMES, **WITH_FEEDBACK}
+"""Both: with error feedback a scheme is the same one, what differs is how the weights are rounded."""
 MIXED = "mixed"
 """The name of the one plan that gives each layer bits of its own."""
-CHOICES = (*SCHEMES, *WITH_FEEDBACK, MIXED)
+CHOICES = (*KINDS, MIXED)
 """All that can be chosen beside the original: the values of the trait `scheme`."""
 ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
@@ -192,12 +194,11 @@ def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[
 def scheme(name: str, bits: int) -> Scheme:
     """The scheme of a sweep by name and bits, with its defaults; raises InputError for an unknown name.
 
-    With error feedback it is the same one: what differs is how the weights are rounded.
+    See `KINDS`.
     """
-    known = {**SCHEMES, **WITH_FEEDBACK}
-    if name not in known:
-        raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, known))}")
-    return known[name](bits=bits)
+    if name not in KINDS:
+        raise InputError(f"there is no scheme {name!r} to sweep; there are {', '.join(map(repr, KINDS))}")
+    return KINDS[name](bits=bits)
 
 
 def original_bits(model: Model) -> int:

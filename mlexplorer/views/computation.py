@@ -15,8 +15,8 @@ from PIL import Image
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
 from mlexplorer.exploration import (
     BITS,
+    KINDS,
     MIXED,
-    SCHEMES,
     SHEET,
     WITH_FEEDBACK,
     Calibrated,
@@ -348,10 +348,8 @@ class Computation:
 
     def _mixed_kind(self) -> type[Scheme]:
         """What a mixed plan is made of: of the chosen scheme, or of that of the plan which is chosen."""
-        name = self._chosen.scheme.removesuffix("_feedback")
-        if name == MIXED:
-            name = plan_scheme(self.plan or Plan({}))
-        return SCHEMES[name]
+        name = self._chosen.scheme
+        return KINDS[plan_scheme(self.plan or Plan({})) if name == MIXED else name]
 
     def _run_ahead(self, image: int, cancelled: threading.Event) -> str:
         """What other pictures give, the chosen depth first at any time; returns what was done, in words."""

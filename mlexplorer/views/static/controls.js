@@ -44,7 +44,7 @@ function schemeSwitch(choose) {
   const element = html(
     "div", { class: "scheme" },
     html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
-    html("div", { class: "pair" }, html("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel),
+    html("div", { class: "pair" }, html("div", { class: "segments mlx-segmented", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel),
   );
 
   // `can` says of a scheme whether there is error feedback for it, or a kernel that computes it.

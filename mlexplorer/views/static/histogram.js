@@ -39,7 +39,7 @@ function mount({ model, root, data, choose }) {
   const logarithmic = html("input", { type: "checkbox", checked: data.logarithmic, onchange: () => { data.logarithmic = logarithmic.checked; repaint(); } });
   const bar = html(
     "div", { class: "bar" },
-    html("div", { class: "modes", role: "radiogroup", "aria-label": "What the histograms show" }, modes),
+    html("div", { class: "modes mlx-segmented", role: "radiogroup", "aria-label": "What the histograms show" }, modes),
     html("label", { class: "log" }, logarithmic, "log counts"),
   );
   const panels = ["linear", "lookup_table"].map((family) => new Panel(family, html("p", { class: "unseen", id: uniqueId("words") })));
