@@ -12,7 +12,6 @@ kind            field                                              decoded value
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,6 @@ Floats = NDArray[np.float32]
 _CHUNK = 1 << 15
 _BLOCK = 64
 _HEAD = 4  # floats: room for the tag and the length of a field
-_OWN_SPACE = 1 << 22
-_own = threading.local()
 _VALUE_FIELDS = ("floatValue", "float16Value", "rawValue", "int8RawValue")
 
 
@@ -48,22 +45,12 @@ def write_floats(message: Any, array: NDArray[Any], field: str = "floatValue") -
     if not array.size:
         return
     head = _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2) + _varint(4 * array.size)
-    space = _space(_HEAD + array.size)
+    space = np.empty(_HEAD + array.size, "<f4")
     _fill(space[_HEAD:].reshape(array.shape), array)
     wire = space.data.cast("B")
     start = 4 * _HEAD - len(head)
     wire[start : 4 * _HEAD] = head
     message.MergeFromString(wire[start:])
-
-
-def _space(size: int) -> Floats:
-    """So many floats to write to, of which small numbers are this thread's own, used again: new memory is slower."""
-    if size > _OWN_SPACE:
-        return np.empty(size, "<f4")
-    if not hasattr(_own, "space") or _own.space.size < size:
-        _own.space = np.empty(size, "<f4")
-    own: Floats = _own.space
-    return own[:size]
 
 
 def _fill(out: Floats, array: NDArray[Any]) -> None:
