@@ -9,7 +9,7 @@ from typing import Any
 
 from mlexplorer.converters.options import ByInput, Options
 from mlexplorer.converters.source import CustomConversionFunction
-from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, UnsupportedError
+from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, MlexplorerError, UnsupportedError
 from mlexplorer.formats import fetched, load
 from mlexplorer.model import Model
 
@@ -26,6 +26,10 @@ _BY_SUFFIX = {
     ".caffemodel": "a Caffe model",
     ".prototxt": "a Caffe model",
 }
+_NEITHER = "neither a Keras nor an ONNX model"
+_TAKEN = (
+    "convert takes .h5, .hdf5, .keras and .onnx files, a Keras architecture as JSON, Keras models and ONNX ModelProtos"
+)
 
 
 def convert(
@@ -115,7 +119,7 @@ def convert(
             f"convert has no argument {names}; only TensorFlow and PyTorch models take those of coremltools"
         )
     if isinstance(source, str | PathLike) and not str(source).lstrip().startswith("{"):
-        _require_convertible(Path(source))
+        _require_present(Path(source))
 
     from mlexplorer.converters.onnx.conversion import convert_onnx, is_onnx_source
 
@@ -129,11 +133,9 @@ def convert(
 
     if is_keras_source(source):
         return convert_keras(read_keras(source, weights=weights), options)
-    what = f"{source} " if isinstance(source, str | PathLike) else f"a {type(source).__name__} "
-    raise FileFormatError(
-        f"{what}is neither a Keras nor an ONNX model; convert takes .h5, .hdf5, .keras and .onnx files, a Keras "
-        "architecture as JSON, Keras models and ONNX ModelProtos"
-    )
+    if isinstance(source, str | PathLike):
+        raise _refusal(Path(source))
+    raise FileFormatError(f"a {type(source).__name__} is {_NEITHER}; {_TAKEN}")
 
 
 def _framework(source: Any) -> str:
@@ -153,16 +155,23 @@ def _framework(source: Any) -> str:
     return ""
 
 
-def _require_convertible(path: Path) -> None:
-    """Refuse, with what to do instead, a path to what is not converted here."""
+def _require_present(path: Path) -> None:
     if not path.exists():
         raise FileFormatError(f"{path} does not exist; check the path (the working folder is {Path.cwd()})")
-    if path.suffix in (".mlmodel", ".mlpackage"):
-        raise InputError(f"{path} is a Core ML model already; read it with mlexplorer.load")
+
+
+def _refusal(path: Path) -> MlexplorerError:
+    """What a file or folder is that is neither Keras' nor ONNX', by what is in it, and what to do instead."""
     if path.is_dir() and (path / "saved_model.pb").exists():
-        raise UnsupportedError(_advice(f"{path} is a TensorFlow SavedModel", repr(str(path))))
+        return UnsupportedError(_advice(f"{path} is a TensorFlow SavedModel", repr(str(path))))
     if path.suffix in _BY_SUFFIX:
-        raise UnsupportedError(_advice(f"{path} is {_BY_SUFFIX[path.suffix]}", "model"))
+        return UnsupportedError(_advice(f"{path} is {_BY_SUFFIX[path.suffix]}", "model"))
+    try:
+        load(path)
+    except FileFormatError as error:
+        said = str(error).removeprefix(f"{path} ")
+        return FileFormatError(f"{path} is {_NEITHER}: it {said}; {_TAKEN}")
+    return InputError(f"{path} is a Core ML model already; read it with mlexplorer.load")
 
 
 def _advice(what: str, argument: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mlexplorer import spec
 
 _BINARY_SIGNATURES = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes them; convert it to Core ML first"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes them; convert it first (mlexplorer.convert)"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ\x00", "an xz archive; unpack it first"),
@@ -44,12 +44,18 @@ def is_web_page(head: bytes) -> bool:
     return re.match(rb"\s*(<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)", head, re.IGNORECASE) is not None
 
 
+def has_model_type(data: bytes) -> bool:
+    """Whether bytes have the fields of a Core ML model, one of a known or unknown type among them."""
+    numbers = {number for number, _ in top_level_fields(data)}
+    return {1, 2} <= numbers and max(numbers) >= 200
+
+
 def _diagnose_message(data: bytes) -> str:
     fields = list(top_level_fields(data))
     numbers = {number for number, _ in fields}
     end = fields[-1][1] if fields else 0
     if {1, 7} <= numbers and max(numbers) <= 30:
-        return "is an ONNX model; convert it to Core ML first"
+        return "is an ONNX model; convert it first (mlexplorer.convert)"
     known = spec.Model.DESCRIPTOR.fields_by_number
     if 1 in numbers and end > len(data):
         return f"is truncated: it has {len(data):,} bytes and should have at least {end:,}; copy or download it again"

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from mlexplorer import spec
 from mlexplorer.errors import FileFormatError
-from mlexplorer.formats.diagnosis import diagnose, top_level_fields
+from mlexplorer.formats.diagnosis import diagnose, has_model_type
 from mlexplorer.formats.member import Member
 from mlexplorer.model import Model
 
@@ -22,15 +22,9 @@ def parse(data: bytes, label: str) -> Any:
         message = spec.Model.FromString(data)
     except DecodeError:
         raise FileFormatError(f"{label} {diagnose(data)}") from None
-    if message.WhichOneof("Type") is None and not _is_newer(data):
+    if message.WhichOneof("Type") is None and not has_model_type(data):  # types of newer versions are kept
         raise FileFormatError(f"{label} {diagnose(data)}")
     return message
-
-
-def _is_newer(data: bytes) -> bool:
-    """Whether a message without a known model type has one that this version does not know."""
-    numbers = {number for number, _ in top_level_fields(data)}
-    return {1, 2} <= numbers and max(numbers) >= 200
 
 
 def read_specification(member: Member) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import mlexplorer as mle
-from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, UnsupportedError
+from mlexplorer.errors import FileFormatError, InputError, MissingDependencyError, MlexplorerError, UnsupportedError
 from tests.layers.arrays import normal
 from tests.web_server import Server, sends
 
@@ -156,7 +157,8 @@ def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], words: s
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("model.mlmodel", InputError, "is a Core ML model already; read it with mlexplorer.load"),
+        ("model.mlmodel", FileFormatError, r"model.mlmodel is neither a Keras nor an ONNX model: it is a text file"),
+        ("model.onnx", FileFormatError, "model.onnx is a text file"),
         ("model.pt", UnsupportedError, 'a PyTorch file.*coremltools.convert.*convert_to="neuralnetwork"'),
         ("graph.pb", UnsupportedError, "a TensorFlow graph"),
         ("net.caffemodel", UnsupportedError, "a Caffe model"),
@@ -167,6 +169,33 @@ def test_other_files_are_refused_with_what_to_do(tmp_path: Path, name: str, erro
     (tmp_path / name).write_bytes(b"something else")
     with pytest.raises(error, match=words):
         mle.convert(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["model.mlmodel", "model.mlpackage", "model.zip", "model.onnx", "model.h5", "model"])
+def test_core_ml_models_are_told_by_what_is_in_them(tmp_path: Path, name: str) -> None:
+    model, path = mle.convert(network()), tmp_path / name
+    kept = path if path.suffix in (".mlpackage", ".zip") else tmp_path / "kept.mlmodel"
+    mle.save(model, kept)
+    if kept != path:
+        kept.rename(path)
+    with pytest.raises(MlexplorerError, match=rf"{name} is a Core ML model.*read it with mlexplorer.load"):
+        mle.convert(path)
+
+
+def test_sources_are_told_by_what_is_in_them(tmp_path: Path) -> None:
+    onnx.save(network(), tmp_path / "onnx.mlmodel")
+    pixels = normal(3, 4, 6)
+    model = mle.convert(tmp_path / "onnx.mlmodel")
+    assert np.allclose(mle.predict(model, {"pixels": pixels[None]})["chances"], formula(pixels), atol=1e-5)
+    shutil.copyfile(mle.samples.spatial_transformer(), tmp_path / "keras.mlmodel")
+    with pytest.raises(UnsupportedError, match="GridSampler"):
+        mle.convert(tmp_path / "keras.mlmodel")
+    for name in ("onnx.mlmodel", "keras.mlmodel"):
+        with pytest.raises(FileFormatError, match="convert it first .mlexplorer.convert"):
+            mle.load(tmp_path / name)
+    (tmp_path / "folder.mlpackage").mkdir()
+    with pytest.raises(FileFormatError, match="neither a Keras nor an ONNX model: it is a folder without"):
+        mle.convert(tmp_path / "folder.mlpackage")
 
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from mlexplorer.errors import FileFormatError, InputError, ModelError, UnsupportedError
-from mlexplorer.formats.diagnosis import diagnose, top_level_fields
+from mlexplorer.formats.diagnosis import diagnose, has_model_type, top_level_fields
 from mlexplorer.layers.layer_type import Array
 
 _HEAD = 4096
@@ -35,7 +35,7 @@ def is_onnx_source(source: Any) -> bool:
     path = Path(source)
     if path.suffix.lower() == ".onnx":
         return True
-    if path.suffix.lower() in (".mlmodel", ".mlpackage") or not path.is_file():
+    if not path.is_file():
         return False
     with path.open("rb") as file:
         return _looks_like_onnx(file.read(_HEAD))
@@ -145,6 +145,8 @@ def _diagnosis(data: bytes) -> str:
             return f"is truncated: it has {len(data):,} bytes and should have at least {end:,}; get it again"
         return "is an ONNX model that does not follow the format; get or export it again"
     answer = diagnose(data)
+    if has_model_type(data):
+        return "is a Core ML model, not an ONNX model; read it with mlexplorer.load"
     if "Core ML model" in answer:
         return "is not an ONNX model; check where it comes from"
     return answer
