@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepare(folder: Path, model: str | Path | None = None, images: Path | None = None, **chosen: Any) -> Path:
     """Copy the teaching notebooks to a folder, never over one that is there, and return the notebook to open.
 
-    With a model, that is a new notebook with the three lines that explore it, where `chosen` (`bits`, `scheme`) is what
-    the explorer begins with. Raises InputError where the model or the folder does not exist or cannot be written.
+    With a model, that is a notebook with the three lines that explore it, where `chosen` (`bits`, `scheme`) is what the
+    explorer begins with: one that is there and has these lines, with whatever stands beside them, else a new one. Where
+    neither pictures nor anything else is chosen, one that loads the model is taken as it is. Raises InputError where
+    the model or the folder does not exist or cannot be written.
     """
     from mlexplorer.formats import is_address  # not with --help, which is there at once
 
@@ -72,9 +75,12 @@ def prepare(folder: Path, model: str | Path | None = None, images: Path | None =
         if given is None:
             return folder / _notebooks()[0].name
         name = Path(unquote(urlsplit(given).path) if is_address(given) else given).stem or "model"
-        notebook = folder / f"{name}.ipynb"
+        lines = _lines(given, images, chosen)
+        wanted = lines if images or chosen else lines[:-1]
+        named = _numbered(folder / f"{name}.ipynb")
+        notebook = next(path for path in named if not path.exists() or _holds(path, wanted))
         if not notebook.exists():
-            notebook.write_text(json.dumps(_notebook_for(given, images, chosen), indent=1), encoding="utf-8")
+            notebook.write_text(json.dumps(_notebook(lines), indent=1), encoding="utf-8")
         return notebook
     except OSError as error:
         raise InputError(f"{folder}: the notebooks cannot be put there ({error}); choose another --folder") from error
@@ -89,22 +95,38 @@ def _notebooks() -> list[Path]:
     raise InputError("the notebooks are missing from this installation of mlexplorer; install it again")
 
 
-def _notebook_for(source: str, images: Path | None, chosen: Mapping[str, Any]) -> dict[str, object]:
+def _numbered(path: Path) -> Iterator[Path]:
+    """The path itself, then with -2, -3, ... at the end of its name."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_stem(f"{path.stem}-{number}")
+
+
+def _holds(notebook: Path, lines: Sequence[str]) -> bool:
+    """Whether all lines stand in the cells of a notebook; what is no notebook holds none."""
+    try:
+        sources = [cell["source"] for cell in json.loads(notebook.read_text("utf-8"))["cells"]]
+        found = {line.strip() for source in sources for line in "".join(source).splitlines()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found.issuperset(line.strip() for line in lines)
+
+
+def _lines(source: str, images: Path | None, chosen: Mapping[str, Any]) -> list[str]:
     given = {"images": str(images.resolve())} if images else {}
     arguments = ", ".join(["model", *(f"{name}={value!r}" for name, value in {**given, **chosen}.items())])
-    lines = [
-        "import mlexplorer as mle\n",
-        "\n",
-        f"model = mle.load({source!r})\n",
-        f"mle.explore({arguments})",
-    ]
+    return ["import mlexplorer as mle", f"model = mle.load({source!r})", f"mle.explore({arguments})"]
+
+
+def _notebook(lines: Sequence[str]) -> dict[str, object]:
+    first, *others = lines
     cell: dict[str, object] = {
         "cell_type": "code",
         "id": "explore",
         "execution_count": None,
         "metadata": {},
         "outputs": [],
-        "source": lines,
+        "source": [f"{first}\n", "\n", *(f"{line}\n" for line in others[:-1]), others[-1]],
     }
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}

@@ -37,6 +37,37 @@ def test_a_model_may_be_at_an_address(tmp_path: Path) -> None:
     assert "mle.load('https://example.org/models/Squeeze%20Net.mlmodel?raw=1')" in source
 
 
+def test_what_was_asked_for_is_opened_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    model = samples.FOLDER / "style_mosaic.mlmodel"
+    other = tmp_path / "other" / model.name
+    other.parent.mkdir()
+    other.write_bytes(b"another model of the same name")
+    first = prepare(tmp_path, model)
+    mine = nbformat.read(first, as_version=4)
+    mine.cells[0].source = mine.cells[0].source.replace("explore(model)", "explore(model, bits=7)\nprint('mine')")
+    mine.cells.append(nbformat.v4.new_code_cell("1 + 1"))
+    nbformat.write(mine, first)
+    kept = first.read_bytes()
+    opened = {
+        "the model again": prepare(tmp_path, model),
+        "what stands there": prepare(tmp_path, model, bits=7),
+        "bits": prepare(tmp_path, model, bits=2),
+        "pictures": prepare(tmp_path, model, samples.FOLDER),
+        "the same name": prepare(tmp_path, other),
+    }
+    assert [path.name for path in opened.values()] == [
+        *["style_mosaic.ipynb"] * 2,
+        *(f"style_mosaic-{number}.ipynb" for number in (2, 3, 4)),
+    ]
+    assert first.read_bytes() == kept
+    assert prepare(tmp_path, model, bits=2) == opened["bits"]
+    assert nbformat.read(opened["bits"], as_version=4).cells[0].source.endswith("mle.explore(model, bits=2)")
+    assert f"mle.load({str(other)!r})" in nbformat.read(opened["the same name"], as_version=4).cells[0].source
+    opened["bits"].write_text("no notebook")
+    assert prepare(tmp_path, model, bits=2).name == "style_mosaic-5.ipynb"
+    assert opened["bits"].read_text() == "no notebook"
+
+
 def test_what_the_explorer_begins_with_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Path] = []
     monkeypatch.setattr("mlexplorer.__main__._serve", lambda notebook, browser: served.append(notebook) or 0)

@@ -101,7 +101,7 @@ def _archive_members(archive: Callable[[], ZipFile], label: str) -> dict[str, Me
 def _other_archive(infos: Mapping[str, ZipInfo]) -> str:
     names = {PurePosixPath(name).name for name in infos}
     if {"config.json", "model.weights.h5"} <= names:
-        return "is a Keras model; convert it to Core ML first"
+        return "is a Keras model; convert it first (mlexplorer.convert)"
     if "data.pkl" in names:
         return "is a PyTorch file; convert the network to Core ML first"
     models = sorted(name for name in infos if name.endswith(".mlmodel"))
