@@ -443,16 +443,16 @@ class Runs:
 
 
 def read_inputs(
-    model: Model, images: PictureLike | Array | Iterable[PictureLike | Array]
+    model: Model, images: PictureLike | Array | Iterable[PictureLike | Array], cancelled: threading.Event | None = None
 ) -> tuple[list[tuple[str, Input]], list[str]]:
     """What is fed to the model, by name, from a picture, a folder, or several; and what could not be read, in words.
 
     A model that takes one multi-array takes arrays of its shape. Raises InputError where nothing can be read, and where
-    the model takes neither one picture nor one array.
+    the model takes neither one picture nor one array; Cancelled once `cancelled` is set.
     """
     feature = input_feature(model)
     if feature.type == "image":
-        pictures, faults = open_pictures(images)
+        pictures, faults = open_pictures(images, cancelled)
         return list(pictures), faults
     one = isinstance(images, np.ndarray | Image.Image | str | Path)
     arrays: list[Any] = [images] if one else list(images)  # type: ignore[arg-type]

@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from mlexplorer.errors import InputError
+from mlexplorer.formats import is_address
 from mlexplorer.model import Feature, Model
 from mlexplorer.runtime.features import as_picture
 from mlexplorer.runtime.generated_inputs import NOISE_INPUTS, generated_inputs
-from mlexplorer.runtime.images import SUFFIXES, PictureLike, files_within
+from mlexplorer.runtime.images import SUFFIXES, PictureLike, files_within, picture_name
 from mlexplorer.runtime.resizing import Resize, resize
 
 Given = Literal["noise"] | PictureLike | Mapping[str, Any] | Iterable[Any]
@@ -101,6 +102,8 @@ class Feeds:
                 if not isinstance(source, Image.Image) and not _is_array(source):
                     raise InputError(f"images are paths, PIL images and arrays, not {source!r}")
                 found.append((f"image {index + 1}", source))
+            elif is_address(source):
+                found.append((picture_name(source), source))
             elif Path(source).is_dir():
                 found += self._folder(Path(source))
             else:
@@ -132,8 +135,8 @@ def inputs_of(model: Model, given: Given) -> list[dict[str, Any]]:
     "noise" makes four: pictures whose spectrum falls with the frequency, as that of photographs does, and normally
     distributed arrays and numbers; the same ones every time. Where there are no convolutions it makes more of small
     arrays, up to 256: four short sequences say too little of what a recurrent layer meets. A folder, a picture, or
-    several are fitted to the size that the model takes, and a warning names those that cannot be read; dictionaries and
-    arrays are taken as they are.
+    several, by paths or addresses too, are fitted to the size that the model takes, and a warning names those that
+    cannot be read; dictionaries and arrays are taken as they are.
     Raises InputError where nothing is left, and for anything else.
     """
     if isinstance(given, str) and given == "noise":
@@ -244,7 +247,7 @@ def _takes_rows(feature: Feature, shape: tuple[int, ...]) -> bool:
 
 
 def _input_name(item: Any, index: int) -> str:
-    return Path(item).name if isinstance(item, str | Path) else f"input {index + 1}"
+    return picture_name(item) if isinstance(item, str | Path) else f"input {index + 1}"
 
 
 def _is_array(value: Any) -> bool:

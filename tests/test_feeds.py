@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.errors import InputError
-from mlexplorer.feeds import Feeds, inputs_of
+from mlexplorer.feeds import Feeds, inputs_of, labels_of
 from tests.painter import painter, photo
 from tests.runtime.models.specifications import specification
 from tests.runtime.networks import network
+from tests.web_server import Server, sends
 
 
 @pytest.fixture
@@ -91,3 +94,51 @@ def test_inputs_are_named_as_the_model_names_them() -> None:
     assert inputs_of(model, {"x": 1}) == [{"x": 1}]
     with pytest.raises(InputError, match="does not take one picture"):
         inputs_of(model, "photo.jpg")
+
+
+def test_pictures_at_addresses_are_what_their_files_are(server: Server, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.png", "b c.png")]
+    for seed, path in enumerate(paths):
+        Image.fromarray(photo(61, 47, seed)).save(path)
+        server.answers[f"/{quote(path.name)}?raw=1"] = sends(path.read_bytes(), ETag='"x"')
+    addresses = [f"{server.address}/{path.name}?raw=1" for path in paths]
+    model = painter()
+    small = mle.quantize(model, mle.LookupTable(bits=2))
+    found, wanted = (mle.compare(model, small, given, progress=False) for given in (addresses, paths))
+    assert names(addresses) == names(paths) == ["a.png", "b c.png"]
+    assert found.psnr == wanted.psnr
+    one, same_one = (mle.compare(model, small, given, progress=False) for given in (addresses[0], paths[0]))
+    assert one.psnr == same_one.psnr
+    for given, same in ((addresses, paths), (addresses[1], paths[1])):
+        calibrated = [
+            mle.quantize(model, mle.LookupTable(bits=2), calibration=c, progress=False) for c in (given, same)
+        ]
+        assert calibrated[0].spec == calibrated[1].spec
+    fitting = tmp_path / "fits.png"
+    width, height = model.inputs[0].shape or (0, 0)
+    Image.fromarray(photo(width, height)).save(fitting)
+    server.answers["/fits.png"] = sends(fitting.read_bytes())
+    predicted = [mle.predict(model, {"photo": given})["painted"] for given in (f"{server.address}/fits.png", fitting)]
+    assert np.array_equal(*map(np.asarray, predicted))
+    assert labels_of(Feeds(model, addresses, None, "fill").feeds, {"a.png": 1, "b c": 2}) == [1, 2]
+
+
+def test_addresses_without_a_picture_are_named(server: Server, tmp_path: Path) -> None:
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    server.answers["/a.png"] = sends((tmp_path / "a.png").read_bytes())
+    server.answers["/page"] = sends(b"<!DOCTYPE html><html></html>")
+    server.answers["/text.png"] = sends(b"no picture")
+    refused = {
+        "nothing.png": "there is nothing at",
+        "page": "is a web page, not a file",
+        "text.png": f"not a picture that can be read (cannot identify image file '{server.address}/text.png')",
+    }
+    addresses = [f"{server.address}/{name}" for name in ("a.png", *refused)]
+    found = mle.compare(painter(), painter(), addresses, progress=False)
+    assert list(found.unreadable) == list(refused)
+    for name, words in refused.items():
+        assert words in found.unreadable[name]
+        with pytest.raises(InputError, match=re.escape(words)):
+            inputs_of(painter(), f"{server.address}/{name}")
+    with pytest.raises(InputError, match="only addresses with http or https"):
+        inputs_of(painter(), "file:///etc/passwd")

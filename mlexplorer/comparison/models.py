@@ -48,8 +48,8 @@ def compare(
 ) -> Comparison:
     """How far another model's outputs, a quantized copy's say, lie from a model's, on the same inputs.
 
-    `images`, for models whose one input is a picture, is a folder (with the folders in it), a path, a PIL image, an
-    array, or several of these. Files are turned upright as their EXIF data say, and resized:
+    `images`, for models whose one input is a picture, is a folder (with the folders in it), a path, an http or https
+    address, a PIL image, an array, or several of these. Files are turned upright as their EXIF data say, and resized:
 
     - "fill" scales a picture until it covers the W x H pixels of the input and crops what sticks out on both sides;
     - "fit" scales it until all of it is seen, and leaves the rest black;

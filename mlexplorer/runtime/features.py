@@ -86,9 +86,10 @@ def _check_numeric(model: Model, feature: Feature) -> None:
 
 
 def as_picture(value: Any) -> Image.Image:
-    """A picture from a PIL image, a path, or an array or torch tensor, [H, W, C] or [C, H, W], of values 0..255.
+    """A picture from a PIL image, a path, an address, or an array or torch tensor.
 
-    Raises InputError as `open_picture` does, and for values between 0 and 1.
+    Arrays are [H, W, C] or [C, H, W], of values 0..255. Raises InputError as `open_picture` does, and for values
+    between 0 and 1.
     """
     value = _without_torch(value)
     return open_picture(_channels_last(value) if isinstance(value, np.ndarray) else value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mlexplorer.errors import InputError, UnsupportedError
+from mlexplorer.errors import FileFormatError, InputError, UnsupportedError
 from mlexplorer.formats import is_address
 from mlexplorer.model import Feature
+from mlexplorer.progress import check
 
 Array = NDArray[Any]
 PictureLike = Image.Image | Array | str | Path
 
+MOST_BYTES = 200_000_000
+"""What is larger is not fetched as a picture."""
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _CHANNELS = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1, "GRAYSCALE_FLOAT16": 1}
 _UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
-def open_picture(source: PictureLike) -> Image.Image:
-    """A picture from a path, a PIL image or an array ([H, W], [H, W, 1], [H, W, 3] or [H, W, 4], 0..255).
+def open_picture(source: PictureLike, cancelled: threading.Event | None = None) -> Image.Image:
+    """A picture from a path, an address, a PIL image or an array ([H, W], [H, W, 1], [H, W, 3] or [H, W, 4], 0..255).
 
     A file's picture is turned upright as its EXIF data say; a PIL image is taken as it is. Pictures of 16 bits per
-    channel are scaled to 8. Raises InputError, naming the file, where the picture cannot be read, and for arrays that
-    are no picture.
+    channel are scaled to 8. What an http or https address has is kept in the user's cache, as `load` does. Raises
+    InputError, naming the file, where the picture cannot be fetched or read, and for arrays that are no picture;
+    Cancelled once `cancelled` is set.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -41,14 +46,33 @@ def open_picture(source: PictureLike) -> Image.Image:
                 f"{name}: not a picture that can be read ({str(error) or 'its file is closed'})"
             ) from error
         return _eight_bits(source)
-    path = Path(source)
+    path = _fetched(source, cancelled) if is_address(source) else Path(source)
     try:
         with Image.open(path) as image:
             return _eight_bits(ImageOps.exif_transpose(image).copy())
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such picture") from None
+        raise InputError(f"{source}: there is no such picture") from None
     except _UNREADABLE as error:
-        raise InputError(f"{path}: not a picture that can be read ({error})") from error
+        why = str(error).replace(str(path), str(source))
+        raise InputError(f"{source}: not a picture that can be read ({why})") from error
+
+
+def _fetched(address: Any, cancelled: threading.Event | None) -> Path:
+    from mlexplorer.formats.download import download  # HTTPS takes longer to import than a picture to read
+
+    try:
+        return download(address, cancelled=cancelled, most_bytes=MOST_BYTES)
+    except FileFormatError as error:
+        raise InputError(str(error)) from error
+
+
+def picture_name(source: str | Path) -> str:
+    """The name of the file at a path or an address."""
+    if not is_address(source):
+        return Path(source).name
+    from mlexplorer.formats.download import file_name
+
+    return file_name(str(source)) or str(source)
 
 
 def _from_array(array: Array) -> Image.Image:
@@ -105,29 +129,30 @@ def picture_paths(folder: str | Path) -> list[Path]:
 
 
 def picture_sources(images: PictureLike | Iterable[PictureLike]) -> list[PictureLike]:
-    """Every picture on its own, not opened yet, of a path, a folder, a picture, or several of these.
+    """Every picture on its own, not opened yet, of a path, an address, a folder, a picture, or several of these.
 
     Raises InputError for a path where nothing is, and for a folder without pictures.
     """
     if isinstance(images, str | Path) and Path(images).is_dir():
         return list(picture_paths(images))
-    if is_address(images):
-        raise InputError(f"{images}: only the explorer's field opens addresses of pictures; download it, give its path")
-    if isinstance(images, str | Path) and not Path(images).exists():
+    if isinstance(images, str | Path) and not is_address(images) and not Path(images).exists():
         raise InputError(f"{images}: there is no such file or folder (the working folder is {Path.cwd()})")
     return [images] if isinstance(images, str | Path | Image.Image | np.ndarray) else list(images)
 
 
-def open_pictures(images: PictureLike | Iterable[PictureLike]) -> tuple[list[tuple[str, Image.Image]], list[str]]:
-    """Named pictures from a path, a folder, a picture or several of these, and what could not be read, in words.
+def open_pictures(
+    images: PictureLike | Iterable[PictureLike], cancelled: threading.Event | None = None
+) -> tuple[list[tuple[str, Image.Image]], list[str]]:
+    """Named pictures of what `picture_sources` takes, and what could not be read, in words.
 
-    Raises InputError where nothing at all can be read.
+    Raises InputError where nothing at all can be read, and Cancelled once `cancelled` is set.
     """
     pictures, faults = [], []
     for index, source in enumerate(picture_sources(images)):
-        name = Path(source).stem if isinstance(source, str | Path) else f"image {index + 1}"
+        check(cancelled)
+        name = Path(picture_name(source)).stem if isinstance(source, str | Path) else f"image {index + 1}"
         try:
-            pictures.append((name, open_picture(source)))
+            pictures.append((name, open_picture(source, cancelled)))
         except InputError as error:
             faults.append(str(error))
     if not pictures:

@@ -111,9 +111,9 @@ def predict(
     """A model's outputs for its inputs, by name; for a list of inputs, the list of outputs.
 
     `inputs` is a dictionary from name to value, or the value itself where a model takes one. Pictures are given as PIL
-    images, paths, or arrays [H, W], [H, W, 3] or [3, H, W] of values 0..255, and come back as PIL images; multi-arrays
-    are NumPy arrays or torch tensors and come back as NumPy arrays; numbers, texts, dictionaries and lists are
-    Python's. A classifier gives its label and a dictionary of probabilities.
+    images, paths, addresses or arrays [H, W], [H, W, 3] or [3, H, W] of values 0..255, and come back as PIL images;
+    multi-arrays are NumPy arrays or torch tensors and come back as NumPy arrays; numbers, texts, dictionaries and
+    lists are Python's. A classifier gives its label and a dictionary of probabilities.
 
     `outputs` names values to return instead, intermediate ones included: blobs of a network, raw as float32 arrays of
     the network's own ranks, values between the stages of a pipeline, and those within a stage as "pipeline[0]/name".

@@ -215,31 +215,31 @@ class Computation:
                 self._add(row)
             self._sized = True
             self._screen.prepare_histogram(self._chosen.layer)
-        self._show_arrived()
-        self._read()
+        self._show_arrived(cancelled)
+        self._read(cancelled)
         if self._runs is None:
             self._tell("running", "Preparing the network")
             known = {row.key: row.nbytes for row in self.rows}
             self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=known)
 
-    def _read(self) -> None:
+    def _read(self, cancelled: threading.Event) -> None:
         """Read the pictures that were given at first, where that was not done before."""
         if self._inputs:
             return
         self._tell("running", "Reading pictures")
         self.images = picture_sources(sample_photos() if self.images is None else self.images)
-        self._inputs, faults = read_inputs(self._model, self.images)
+        self._inputs, faults = read_inputs(self._model, self.images, cancelled)
         self._screen.say("; ".join(faults))
         self._screen.offer(self._inputs)
 
-    def _show_arrived(self) -> None:
+    def _show_arrived(self, cancelled: threading.Event) -> None:
         """Show what `show` has read: added pictures come after those that are there, others take their place."""
         with self._lock:
             arrived, self._arrived = self._arrived, []
         for sources, inputs, faults, added in arrived:
             if added:
                 with suppress(MlexplorerError, OSError):  # then there are none to add to
-                    self._read()
+                    self._read(cancelled)
             first = len(self._inputs) if added else 0
             if not first:
                 self._forget_pictures()

@@ -18,6 +18,7 @@ from mlexplorer.exploration import input_feature
 from mlexplorer.formats import is_address
 from mlexplorer.formats.download import MOST_BYTES, cache_folder, download, file_name
 from mlexplorer.model import Model
+from mlexplorer.runtime.images import MOST_BYTES as MOST_BYTES_OF_A_PICTURE
 from mlexplorer.runtime.images import SUFFIXES
 from mlexplorer.views.background import Background
 from mlexplorer.views.view import View
@@ -26,7 +27,6 @@ _COMPLETIONS = 50
 _RECENT = 8
 _MOST_UPLOADED = 8 << 30
 """An upload beyond this size is a mistake."""
-_MOST_OF_A_PICTURE = 200_000_000
 
 
 def completions(text: str, suffixes: Sequence[str]) -> list[str]:
@@ -145,7 +145,7 @@ class Field:
 def pictures_field(open_pictures: Callable[[Path | None, bool], str]) -> Field:
     """A field for pictures: a folder, a picture, several that are uploaded."""
     recent = Recent(cache_folder() / "recent-pictures.json")
-    return Field(open_pictures, sorted(SUFFIXES), "the sample photographs", recent, _MOST_OF_A_PICTURE)
+    return Field(open_pictures, sorted(SUFFIXES), "the sample photographs", recent, MOST_BYTES_OF_A_PICTURE)
 
 
 def takes_pictures(model: Model) -> bool:

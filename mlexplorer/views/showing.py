@@ -30,8 +30,8 @@ def explore(
 ) -> Any:
     """Open the explorer on a model, or on the file or address of one; without either, with fields to open models in.
 
-    `images` is a picture, a folder of pictures, or a list of paths, PIL images and [H, W, 3] arrays; without it the
-    sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
+    `images` is a picture, a folder of pictures, or a list of paths, addresses, PIL images and [H, W, 3] arrays; without
+    it the sample photographs are used. A model that takes an array instead of a picture gets `images=[array, ...]`.
     `custom_layers` maps class names to classes (see `CustomLayer`). `calibration` is what error feedback is calibrated
     on: "noise" for none of your data, or pictures or inputs as `quantize` takes them. `bits`, `scheme` ("linear" or
     "lookup_table", with error feedback "linear_feedback" or "lookup_table_feedback") and `layer` are what is chosen at

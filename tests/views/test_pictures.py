@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from mlexplorer.quantization.plan import Plan
 from tests.formats.models import network
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
+from tests.web_server import Server, sends
 
 SECONDS = 60
 
@@ -129,7 +132,7 @@ def test_a_classifier_is_judged_on_the_pictures_that_are_there(explorers: Any, f
         ("empty", "empty: no pictures in this folder"),
         ("nowhere", "nowhere: there is no such file or folder"),
         ("photos/broken.png", "photos/broken.png: "),
-        ("https://server/a.png", "only the explorer's field opens addresses"),
+        ("ftp://server/a.png", "only addresses with http or https"),
     ],
 )
 def test_what_cannot_be_read_leaves_all_as_it_was(
@@ -144,6 +147,37 @@ def test_what_cannot_be_read_leaves_all_as_it_was(
     assert explorer.wait(SECONDS)
     assert explorer.results == before
     assert explorer.error is None
+
+
+def test_pictures_at_addresses_are_shown_as_their_files_are(explorers: Any, folder: Path, server: Server) -> None:
+    for name in ("a.png", "b.png"):
+        server.answers[f"/{name}"] = sends((folder / name).read_bytes())
+    explorer = explorers(deep_painter(), f"{server.address}/a.png")
+    explorer.show_images([f"{server.address}/b.png", f"{server.address}/missing.png"], add=True)
+    assert explorer.wait(SECONDS)
+    other = explorers(deep_painter(), [folder / "a.png", folder / "b.png"])
+    other.image = 1
+    assert other.wait(SECONDS)
+    assert [measured(explorer, image) for image in (0, 1)] == [measured(other, image) for image in (0, 1)]
+    assert replayed(explorer.preview, "inputs")[0]["names"] == ["a", "b"]
+    assert "there is nothing at" in replayed(explorer.controls, "notice")[0]["text"]
+
+
+def test_a_picture_that_does_not_come_is_not_waited_for_once_cancelled(server: Server) -> None:
+    def stalls(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        server.over.wait(SECONDS)
+
+    asked, server.answers["/a.png"] = threading.Event(), stalls
+    explorer = mle.explore(deep_painter(), f"{server.address}/a.png")
+    assert asked.wait(SECONDS)
+    explorer.cancel()
+    assert explorer.wait(5)
+    assert explorer.error is None
+    explorer.show_images([photo()])
+    assert explorer.wait(SECONDS)
+    assert len(measured(explorer, 0)) == 17
+    explorer.close()
 
 
 def test_an_explorer_without_pictures_is_mended(explorers: Any, folder: Path, tmp_path: Path) -> None:
