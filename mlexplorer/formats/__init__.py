@@ -58,9 +58,10 @@ def load(source: Any) -> Model:
     """A model from a file, or from what another program has at hand.
 
     `source` is the path of a .mlmodel file, of a .mlpackage folder or of a zip archive of one; the http or https
-    address of such a file, of which a copy is kept in the user's cache and fetched again where it has changed; the
-    bytes of such a file; a coremltools MLModel; or a specification message of coremltools or of `mlexplorer.spec`,
-    which is copied. Weight files are opened when a weight is asked for. Nothing in a model is executed.
+    address of such a file, of which a copy is kept in the user's cache (in `XDG_CACHE_HOME` or `~/.cache`; beyond 5 GB
+    those go that were longest not asked for) and fetched again where it has changed; the bytes of such a file; a
+    coremltools MLModel; or a specification message of coremltools or of `mlexplorer.spec`, which is copied. Weight
+    files are opened when a weight is asked for. Nothing in a model is executed.
 
     Raises FileFormatError, which names the file and says what to do, for everything that is not a whole model, and
     InputError for a `source` of another type.

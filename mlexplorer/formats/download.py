@@ -19,6 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from mlexplorer.errors import Cancelled, FileFormatError, MlexplorerError
+from mlexplorer.formats import copies
 from mlexplorer.formats.atomic import write_file
 from mlexplorer.formats.diagnosis import is_web_page
 from mlexplorer.progress import Progress
@@ -104,7 +105,7 @@ def download(
     most_bytes: int = MOST_BYTES,
     patience: float = PATIENCE,
 ) -> Path:
-    """The path of a copy of the file at an address, in `cache_folder()`.
+    """The path of a copy of the file at an address, in `cache_folder()`, which `copies.tidy` keeps bounded.
 
     The server is asked whether the copy of an earlier call is still what it has; else the file is fetched aside and
     put in the copy's place once it is whole. `progress` gets the name, the bytes so far, and of how many, 0 where the
@@ -174,7 +175,7 @@ class _Transfer:
         return self._path
 
     def _fetch(self) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        copies.open_copy(self._folder)
         copy, conditions = self._copy()
         asked = request.Request(self._address, headers={"User-Agent": "mlexplorer", **conditions})
         try:
@@ -182,11 +183,12 @@ class _Transfer:
                 path = self._folder / self._named(response)
                 write_file(path, self._pieces(response))
                 self._remember(path, response.headers)
+                copies.tidy(self._folder.parent)
                 return path
         except HTTPError as error:
             with error:
                 if error.code == http.client.NOT_MODIFIED and copy is not None:
-                    return copy
+                    return copy if copy.exists() else self._fetch()  # another process has just removed it
                 raise FileFormatError(self._refused(error)) from error
         except URLError as error:
             raise FileFormatError(self._unreachable(error.reason)) from error
