@@ -93,7 +93,7 @@ function mount({ model, root, data, choose }) {
   function restore(before) {
     if (before.scheme === MIXED && before.plan) send(before.plan);
     else choose({ scheme: before.scheme, bits: before.bits });
-    paintColumns();
+    paintChoice();
   }
 
   function set(layer, bits, keep = true) {
@@ -109,6 +109,7 @@ function mount({ model, root, data, choose }) {
     remember(data, snapshot());
     if (answer.plan) send(answer.plan);
     else choose({ scheme, ...(scheme === MIXED ? {} : { bits: answer.bits }) });
+    paintChoice();
   }
 
   function column(layer) {
@@ -251,13 +252,18 @@ function mount({ model, root, data, choose }) {
     state.classList.toggle("failed", data.search?.state === "failed");
   }
 
+  function paintChoice() {
+    paintColumns();
+    paintTarget();
+  }
+
   buildColumns();
   return {
+    move() {},
     repaint(content) {
       if (content?.type === "layers") buildColumns();
       if (content?.type === "search" && content.state === "running") data.before = snapshot();
-      paintColumns();
-      paintTarget();
+      paintChoice();
       paintSearch();
     },
   };

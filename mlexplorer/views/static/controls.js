@@ -133,22 +133,25 @@ function mount({ model, root, data, choose }) {
     oninput: () => { edited = file.value !== ""; repaint(null); },
     onkeydown: (event) => { if (event.key === "Enter") save.click(); },
   });
-  const order = html("span", { class: "figure" }, "Save");
+  const saveWords = html("span", { class: "figure" }, "Save");
   const save = html("button", {
     type: "button", class: "save",
     onclick: () => {
+      order("save");
       saves = true;
       data.saved = { text: "Saving …", failed: false };
-      model.send({ type: "save", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
       repaint(null);
     },
-  }, order);
+  }, saveWords);
   const code = html("code", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-label": "The same in Python" });
-  const copy = copyButton(() => `import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`);
+  const copy = copyButton(() => {
+    repaint(null);
+    return `import mlexplorer as mle\n\nmodel = ${data.names.source}\n${code.textContent}\n`;
+  });
   const saved = html("p", { class: "saved", role: "status", hidden: true });
   const download = html("button", {
     type: "button", class: "download", title: "Send the file to this computer",
-    onclick: () => model.send({ type: "download", name: file.value, scheme: model.get("scheme"), bits: model.get("bits") }),
+    onclick: () => order("download"),
   }, "Download");
   const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
   const title = html("h2");
@@ -160,6 +163,12 @@ function mount({ model, root, data, choose }) {
     html("div", { class: "choices" }, slider.element, toggle.element, lessons, live),
     html("div", { class: "actions" }, python, saving), saved,
   );
+
+  // The name of the file waits for the bits to rest, an order does not.
+  function order(type) {
+    repaint(null);
+    model.send({ type, name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
+  }
 
   function paintChoice(scheme, bits) {
     const bytes = data.results.size(scheme, bits);
@@ -205,7 +214,7 @@ function mount({ model, root, data, choose }) {
     saving.hidden = !names.saves;
     const depth = scheme === MIXED ? "" : `${bits}bit-`;
     if (!edited) file.value = `${names.stem}-${depth}${shortName(scheme)}${names.suffix}`;
-    write(order, `Save ${depthName(scheme, bits)}`);
+    write(saveWords, `Save ${depthName(scheme, bits)}`);
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
     download.disabled = save.disabled;
@@ -248,7 +257,7 @@ function mount({ model, root, data, choose }) {
   }
 
   paintReport();
-  return { repaint };
+  return { repaint, move: () => paintChoice(model.get("scheme"), model.get("bits")) };
 }
 
 export default defineView("controls", {

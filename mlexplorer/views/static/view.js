@@ -164,7 +164,8 @@ const CHOICE = "mlexplorer-choice";
 const REST = 150;
 
 // A view: `initial` makes its data, `receive` takes a message into them, `mount` draws into `root` and returns the
-// function that repaints. The data outlive a view's element: the same view can be shown twice. `teach` says in a sentence
+// function `repaint`, and perhaps `move`: it draws what one watches while the bits move, all else waits until they rest.
+// The data outlive a view's element: the same view can be shown twice. `teach` says in a sentence
 // or two why one sees what one sees; it stands below the view while that is wanted. `follows` are the traits that it shows.
 // `dispose` lets go of what the data hold outside of JavaScript's memory, once the widget is closed.
 function defineView(name, { initial, receive, mount, teach, dispose, follows = SHARED }) {
@@ -247,9 +248,15 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
           orphaned.textContent = ORPHANED;
         };
         status?.connect(listenToKernel);
+        let waiting = 0;
         const change = () => repaint(null);
-        const events = follows.map((trait) => `change:${trait}`);
-        for (const event of events) model.on(event, change);
+        const move = () => {
+          view.move();
+          clearTimeout(waiting);
+          waiting = setTimeout(change, REST);
+        };
+        const changes = Object.fromEntries(follows.map((trait) => [`change:${trait}`, view.move && trait === "bits" ? move : change]));
+        for (const [event, listener] of Object.entries(changes)) model.on(event, listener);
         repaints.add(repaint);
         repaint(null);
         if (!asked) {
@@ -257,7 +264,8 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
           model.send({ type: "ready", seen: [...seen] });
         }
         return () => {
-          for (const event of events) model.off(event, change);
+          clearTimeout(waiting);
+          for (const [event, listener] of Object.entries(changes)) model.off(event, listener);
           status?.disconnect(listenToKernel);
           repaints.delete(repaint);
           view.destroy?.();
