@@ -48,6 +48,29 @@ def size(page: Any) -> str:
     return str(page.inner_text(".mlx-controls .statistic.size strong"))
 
 
+@pytest.mark.parametrize(
+    ("view", "parts"),
+    [
+        ("controls", (".depth", ".python")),
+        ("graph", (".search .query", ".colours select", ".stage", ".legend")),
+        ("preview", ("h3", ".modes", ".stage", ".film .first")),
+        ("curve", ("h3", "svg")),
+        ("histogram", ("h3", ".modes", ".pair")),
+        ("choosing", ("h3", ".target .aim input", ".answers")),
+    ],
+)
+def test_what_stands_below_each_other_begins_at_one_edge(page: Any, view: str, parts: tuple[str, ...]) -> None:
+    area = page.locator(f".mlx-area-{view}").bounding_box()
+    edges = {part: page.locator(f".mlx-{view} {part}").first.bounding_box()["x"] - area["x"] for part in parts}
+    assert all(edge == pytest.approx(16, abs=1.5) for edge in edges.values()), edges
+
+
+def test_what_stands_beside_each_other_has_one_middle(page: Any) -> None:
+    boxes = [page.locator(f".mlx-controls {part}").bounding_box() for part in (".segments", ".lessons")]
+    first, second = [box["y"] + box["height"] / 2 for box in boxes]
+    assert first == pytest.approx(second, abs=1.5)
+
+
 def test_every_view_is_there_and_follows_the_slider(page: Any, screenshots: Path) -> None:
     for view in ("controls", "graph", "preview", "curve", "histogram", "choosing"):
         assert page.locator(f".mlx-{view}").is_visible(), view

@@ -16,7 +16,7 @@ class Finder {
     );
     oneStop(this.steps);
     const lens = icon("M11 11l3 3M12 7A5 5 0 1 1 2 7a5 5 0 0 1 10 0Z");
-    this.element = html("div", { class: "search" }, html("div", { class: "field" }, lens, this.field, this.count), this.steps);
+    this.element = html("div", { class: "search" }, html("div", { class: "query" }, lens, this.field, this.count), this.steps);
     this.field.addEventListener("input", () => this.#begin());
     this.field.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.walk(event.shiftKey ? -1 : 1);

@@ -52,7 +52,8 @@ function mount({ model, root, data, choose }) {
   const about = html("small");
   const picker = inputPicker(choose);
   const outputs = outputPicker(() => repaint());
-  const notice = html("p", { class: "note empty" });
+  const words = html("span");
+  const notice = html("p", { class: "note empty" }, words);
   const panels = { picture: pictureStage(), classes: classesPanel(), array: arrayPanel(), table: tablePanel() };
   const sheet = contactSheet(choose);
   const film = filmstrip(choose, () => { if (!panels.picture.element.hidden) panels.picture.toggleOriginal(); repaint(); });
@@ -85,7 +86,7 @@ function mount({ model, root, data, choose }) {
   function placeholder(before) {
     const thumbnail = data.inputs?.addresses[model.get("image")];
     notice.hidden = Boolean(before) && !data.notice;
-    write(notice, data.notice || "The first outputs are being computed …");
+    write(words, data.notice || "The first outputs are being computed …");
     notice.style.backgroundImage = thumbnail && !before && !data.notice ? `url("${thumbnail}")` : "";
     notice.classList.toggle("wrong", Boolean(data.notice));
   }

@@ -122,7 +122,7 @@ function pictureStage() {
   const readout = html("span", { class: "readout", "aria-hidden": "true" });
   const legend = differenceLegend();
   const element = html(
-    "div", { class: "pictures" },
+    "div", { class: "compared" },
     html("div", { class: "tools" }, html("div", { class: "modes mlx-segmented", role: "radiogroup", "aria-label": "How the two pictures are shown" }, radios), flip),
     viewport, legend.element,
     html("div", { class: "tools below" }, readout, html("div", { class: "zooms", role: "group", "aria-label": "Zoom" }, out, zoomText, into, fit, exact)),
