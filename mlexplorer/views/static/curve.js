@@ -1,7 +1,8 @@
 // File size against quality, a point for every depth.
 
-const MARGIN = { left: 44, right: 16, top: 14, bottom: 40 };
-const HEIGHT = 230;
+const MARGIN = { left: 44, right: 16, top: 38, bottom: 40 };
+const HEIGHT = 254;
+const SOLE = 24; // between the lowest point and the axis, for its number
 const REACH = 24;
 
 const MARKS = {
@@ -91,7 +92,7 @@ function mount({ model, root, data, choose }) {
       x: (bytes) => MARGIN.left + (Math.log(bytes / 1e6 / low) / Math.log(high / low)) * (right - MARGIN.left),
       y: (value) => {
         const clipped = Math.min(top, Math.max(bottom, Number.isNaN(value) ? bottom : value ?? bottom));
-        return base - ((clipped - bottom) / (top - bottom)) * (base - MARGIN.top);
+        return base - SOLE - ((clipped - bottom) / (top - bottom)) * (base - SOLE - MARGIN.top);
       },
     };
   }
@@ -102,7 +103,7 @@ function mount({ model, root, data, choose }) {
     const nodes = [];
     for (const value of roundTicks(scale.bottom, scale.top, 5)) {
       nodes.push(svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: scale.y(value), y2: scale.y(value) }));
-      nodes.push(text(MARGIN.left - 8, scale.y(value) + 4, String(Math.round(value)), "end"));
+      nodes.push(text(MARGIN.left - 8, scale.y(value) + 4, String(Math.round(value)).replace("-", "−"), "end"));
     }
     for (const value of sizeTicks(scale.low, scale.high)) {
       nodes.push(svg("line", { class: "grid", x1: scale.x(value * 1e6), x2: scale.x(value * 1e6), y1: base, y2: base + 4 }));
@@ -115,8 +116,8 @@ function mount({ model, root, data, choose }) {
     const original = data.results.original;
     if (original) {
       const at = scale.x(original.nbytes);
-      nodes.push(svg("line", { class: "original", x1: at, x2: at, y1: MARGIN.top, y2: base }));
-      nodes.push(text(at - 6, base - 8, `${original.bits}-bit original, ${megabytes(original.nbytes)} MB`, "end", "title"));
+      nodes.push(svg("line", { class: "original", x1: at, x2: at, y1: MARGIN.top - 22, y2: base }));
+      nodes.push(text(right, 11, `${original.bits}-bit original, ${megabytes(original.nbytes)} MB`, "end", "title"));
     }
     return nodes;
   }
@@ -136,7 +137,6 @@ function mount({ model, root, data, choose }) {
       const earlier = SCHEMES.indexOf(other) > SCHEMES.indexOf(scheme) && rise === 0;
       return upper && Math.abs(scale.x(data.results.size(other, bits)) - x) < 14 && (earlier || (rise > 0 && rise < 28));
     });
-    const low = (y) => !above && y > scale.base - 24;
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
       const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${data.results.words(quality)}`;
       const { agreement } = quality;
@@ -147,8 +147,10 @@ function mount({ model, root, data, choose }) {
         MARKS[scheme](),
       );
       points.set(keyOf(scheme, bits), mark);
-      const [dx, dy] = low(y) ? [12, 4] : [0, above ? -12 : 20];
-      if (!crowned({ bits, x, y })) labels.set(keyOf(scheme, bits), svg("text", { class: scheme, x: x + dx, y: y + dy, "text-anchor": low(y) ? "start" : "middle" }, scheme === MIXED ? "mixed" : String(bits)));
+      if (!crowned({ bits, x, y })) {
+        const words = scheme === MIXED ? "mixed" : String(bits);
+        labels.set(keyOf(scheme, bits), { element: svg("text", { class: scheme, "text-anchor": "middle" }, words), half: 3.5 * words.length, x, spots: above ? [y - 12, y + 20] : [y + 20, y - 12] });
+      }
       return mark;
     });
     places.push(...known.map(({ bits, x, y }) => ({ scheme, bits, x, y })));
@@ -181,11 +183,23 @@ function mount({ model, root, data, choose }) {
     const scale = scales();
     const held = chart.contains(document.activeElement);
     const lines = [...SCHEMES, MIXED].map((scheme) => series(scale, scheme));
+    labels.forEach(settle);
     // numbers lie above the marks of all schemes
-    chart.replaceChildren(...axes(scale), frontier(scale), ...lines, svg("g", { class: "labels", "aria-hidden": "true" }, [...labels.values()]));
+    chart.replaceChildren(...axes(scale), frontier(scale), ...lines, svg("g", { class: "labels", "aria-hidden": "true" }, [...labels.values()].map(({ element }) => element)));
     empty.hidden = points.size > 0;
     mark();
     if (held) points.get(keyOf(model.get("scheme"), model.get("bits")))?.focus();
+  }
+
+  // A number stands on the side of its curve, or on the other one where it would lie on a point.
+  function settle(label) {
+    const { element, half, x, spots } = label;
+    const clear = (y) => places.every((point) => Math.abs(point.x - x) > half + 4 || Math.abs(point.y - (y - 4)) > 9);
+    const found = spots.find(clear);
+    label.y = found ?? spots[0];
+    label.crowded = found === undefined;
+    element.setAttribute("x", x);
+    element.setAttribute("y", label.y);
   }
 
   // Of numbers that would lie on each other only the first is shown; the chosen depth comes first.
@@ -194,12 +208,12 @@ function mount({ model, root, data, choose }) {
     for (const key of new Set([chosen, ...labels.keys()])) {
       const label = labels.get(key);
       if (!label) continue;
-      const [x, y] = [Number(label.getAttribute("x")), Number(label.getAttribute("y"))];
-      const half = label.textContent.length * 3.5;
-      const free = shown.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > 12);
-      if (free) shown.push({ x, y, half });
-      label.classList.toggle("on", key === chosen);
-      label.toggleAttribute("hidden", !free);
+      const { element, half, x, y, crowded } = label;
+      const apart = shown.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > 12);
+      const free = key === chosen || (apart && !crowded);
+      if (free) shown.push(label);
+      element.classList.toggle("on", key === chosen);
+      element.toggleAttribute("hidden", !free);
     }
   }
 
