@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -118,7 +119,8 @@ def convert(
         raise InputError(
             f"convert has no argument {names}; only TensorFlow and PyTorch models take those of coremltools"
         )
-    if isinstance(source, str | PathLike) and not str(source).lstrip().startswith("{"):
+    is_path = isinstance(source, PathLike) or (isinstance(source, str) and not source.lstrip().startswith("{"))
+    if is_path:
         _require_present(Path(source))
 
     from mlexplorer.converters.onnx.conversion import convert_onnx, is_onnx_source
@@ -133,9 +135,10 @@ def convert(
 
     if is_keras_source(source):
         return convert_keras(read_keras(source, weights=weights), options)
-    if isinstance(source, str | PathLike):
+    if is_path:
         raise _refusal(Path(source))
-    raise FileFormatError(f"a {type(source).__name__} is {_NEITHER}; {_TAKEN}")
+    what = "the text" if isinstance(source, str) else f"a {type(source).__name__}"
+    raise FileFormatError(f"{what} is {_NEITHER}; {_TAKEN}")
 
 
 def _framework(source: Any) -> str:
@@ -156,7 +159,7 @@ def _framework(source: Any) -> str:
 
 
 def _require_present(path: Path) -> None:
-    if not path.exists():
+    if not os.path.exists(path):  # not Path.exists, which raises for texts that are too long to be a name
         raise FileFormatError(f"{path} does not exist; check the path (the working folder is {Path.cwd()})")
 
 

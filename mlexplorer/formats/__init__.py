@@ -88,7 +88,7 @@ def load(source: Any) -> Model:
 
 
 def _load_path(path: Path) -> Model:
-    if not path.exists():
+    if not os.path.exists(path):  # not Path.exists, which raises for texts that are too long to be a name
         raise FileFormatError(f"{path} does not exist; check the path (the working folder is {Path.cwd()})")
     try:
         head = b"" if path.is_dir() else _head(path)

@@ -191,7 +191,7 @@ def test_sources_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="GridSampler"):
         mle.convert(tmp_path / "keras.mlmodel")
     for name in ("onnx.mlmodel", "keras.mlmodel"):
-        with pytest.raises(FileFormatError, match="convert it first .mlexplorer.convert"):
+        with pytest.raises(FileFormatError, match=r"convert it first \(mlexplorer.convert\)"):
             mle.load(tmp_path / name)
     (tmp_path / "folder.mlpackage").mkdir()
     with pytest.raises(FileFormatError, match="neither a Keras nor an ONNX model: it is a folder without"):
@@ -203,6 +203,11 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
         mle.convert(tmp_path / "nowhere.onnx")
     with pytest.raises(FileFormatError, match="a int is neither"):
         mle.convert(3)
+    for text in ('{"a": 1}', '{"a": 1' + " " * 5000 + "}"):
+        with pytest.raises(FileFormatError, match="the text is neither"):
+            mle.convert(text)
+    with pytest.raises(FileFormatError, match="does not exist"):
+        mle.convert("a" * 5000)
 
 
 class FromTorch:

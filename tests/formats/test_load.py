@@ -136,6 +136,8 @@ def test_folders_that_are_no_packages(tmp_path: Path) -> None:
 def test_missing_paths_and_other_things(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"nothing.mlmodel does not exist"):
         load(tmp_path / "nothing.mlmodel")
+    with pytest.raises(FileFormatError, match="does not exist"):
+        load("a" * 5000)
     with pytest.raises(InputError, match="not from a int"):
         load(3)
     pipe = tmp_path / "pipe.mlmodel"

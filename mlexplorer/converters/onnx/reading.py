@@ -35,7 +35,7 @@ def is_onnx_source(source: Any) -> bool:
     path = Path(source)
     if path.suffix.lower() == ".onnx":
         return True
-    if not path.is_file():
+    if not os.path.isfile(path):  # not Path.is_file, which raises for texts that are too long to be a name
         return False
     with path.open("rb") as file:
         return _looks_like_onnx(file.read(_HEAD))
