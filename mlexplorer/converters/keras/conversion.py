@@ -14,13 +14,13 @@ from mlexplorer.converters.keras.layers import is_known
 from mlexplorer.converters.keras.layers.missing import REASONS
 from mlexplorer.converters.keras.source_model import KerasLayer, KerasModel, TensorRef
 from mlexplorer.converters.keras.values import Layouts, Value
+from mlexplorer.converters.keras.variables import ATTENTION_BY_HEADS
 from mlexplorer.converters.options import Interface, Options
 from mlexplorer.converters.source import Shape, SourceLayer
 from mlexplorer.errors import FileFormatError, InputError, MlexplorerError, UnsupportedError
 from mlexplorer.model import Model
 
 _Key = tuple[str, int]
-_WITH_NAMED_MASKS = ("MultiHeadAttention", "GroupedQueryAttention", "GroupQueryAttention")
 """Classes with an argument for the mask of each of their tensors."""
 _UNFIT = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -195,7 +195,7 @@ class _Conversion:
                 return replace(item, mask=partial(self._layouts.plain, given) if isinstance(given, Value) else None)
             return [masked(inner) for inner in item] if isinstance(item, list) else item
 
-        if layer.class_name in _WITH_NAMED_MASKS:
+        if layer.class_name in ATTENTION_BY_HEADS:
             return arguments, keywords
         several = sum(bool(tensors(item)) for item in [*arguments, *keywords.values()]) > 1
         if mask is not None or (several and self._model.keras_version.startswith("3.")):

@@ -13,6 +13,9 @@ _Function = Callable[[Mapping[str, Any]], Variables]
 
 _TABLE: dict[str, _Function] = {}
 
+ATTENTION_BY_HEADS = ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention")
+"""The classes whose variables are those of products in them, for query, key and value."""
+
 
 def expected_variables(class_name: str, config: Mapping[str, Any]) -> Variables | None:
     """The variables of a layer by name, in Keras' order; None for classes that are not Keras' own."""
@@ -178,10 +181,11 @@ def _embedding(config: Mapping[str, Any]) -> Variables:
     return {"embeddings": (config.get("input_dim"), config.get("output_dim"))}
 
 
-@_variables("MultiHeadAttention")
-def _attention(config: Mapping[str, Any]) -> Variables:
+@_variables(*ATTENTION_BY_HEADS)
+def _attention_by_heads(config: Mapping[str, Any]) -> Variables:
     parts = ("kernel", "bias") if config.get("use_bias", True) else ("kernel",)
-    return {f"{of}/{part}": None for of in ("query", "key", "value", "attention_output") for part in parts}
+    gate = ("gate",) if config.get("use_gate", False) else ()
+    return {f"{of}/{part}": None for of in ("query", "key", *gate, "value", "attention_output") for part in parts}
 
 
 @_variables("Attention")

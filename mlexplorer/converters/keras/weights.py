@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from mlexplorer.converters.keras.configuration import snake_case
 from mlexplorer.converters.keras.hdf5 import Group
 from mlexplorer.converters.keras.source_model import KerasLayer, KerasModel
-from mlexplorer.converters.keras.variables import expected_variables, fits, is_frozen
+from mlexplorer.converters.keras.variables import ATTENTION_BY_HEADS, expected_variables, fits, is_frozen
 from mlexplorer.errors import FileFormatError, UnsupportedError
 
 Array = NDArray[Any]
 
 _DEPTH_LIMIT = 32
 _WRAPPERS = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells")
-_ATTENTION = {"query": "query", "key": "key", "value": "value", "output": "attention_output"}
 
 
 @dataclass(frozen=True)
@@ -272,10 +271,8 @@ def _own_arrays(layer: KerasLayer, group: Group) -> dict[str, Array]:
     expected = expected_variables(layer.class_name, layer.config)
     if expected is None:
         return {variable.path: variable.read() for variable in stored}
-    if layer.class_name == "MultiHeadAttention":
-        stored = [
-            replace(variable, path=f"{_ATTENTION.get(_part(variable), '')}/{_role(variable)}") for variable in stored
-        ]
+    if layer.class_name in ATTENTION_BY_HEADS:
+        stored = [replace(variable, path=f"{_part(variable)}/{_role(variable)}") for variable in stored]
         stored.sort(key=lambda variable: list(expected).index(variable.path) if variable.path in expected else -1)
     _require_count(layer, list(expected), len(stored))
     return _fitting(layer, {name: variable.read() for name, variable in zip(expected, stored, strict=True)})
@@ -283,7 +280,8 @@ def _own_arrays(layer: KerasLayer, group: Group) -> dict[str, Array]:
 
 def _part(variable: Variable) -> str:
     """What attention does with a variable: that of the group "_query_dense" is for the "query"."""
-    return variable.scopes[0].removeprefix("_").removesuffix("_dense") if variable.scopes else ""
+    part = variable.scopes[0].removeprefix("_").removesuffix("_dense") if variable.scopes else ""
+    return "attention_output" if part == "output" else part
 
 
 def _role(variable: Variable) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import mlexplorer as mle
-from tests.converters.keras.comparing import TOLERANCE, check, error, keras, keras_outputs, random_input
+from mlexplorer.errors import FileFormatError
+from tests.converters.keras.comparing import TOLERANCE, check, error, keras, keras_outputs, random_input, randomize
 
 L = keras.layers
 
@@ -42,7 +43,11 @@ def test_attention(layer: Any, count: int) -> None:
         {"num_heads": 2, "key_dim": 3},
         {"num_heads": 3, "key_dim": 4, "value_dim": 5, "use_bias": False},
         {"num_heads": 2, "key_dim": 3, "output_shape": 9},
+        {"num_heads": 2, "key_dim": 3, "value_dim": 5, "use_gate": True},
+        {"num_heads": 2, "key_dim": 3, "use_gate": True, "use_bias": False},
+        {"num_heads": 2, "key_dim": 3, "sliding_window": 3},
     ],
+    ids=str,
 )
 def test_multi_head_attention(arguments: dict[str, Any]) -> None:
     query, value, key = keras.Input((5, 6)), keras.Input((7, 4)), keras.Input((7, 3))
@@ -66,7 +71,7 @@ def test_multi_head_attention(arguments: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_grouped_query_attention(arguments: dict[str, Any], tmp_path: Path) -> None:
+def test_grouped_query_attention(arguments: dict[str, Any]) -> None:
     def layer() -> Any:
         return L.GroupQueryAttention(**{"head_dim": 4, "num_query_heads": 6, "num_key_value_heads": 3, **arguments})
 
@@ -75,14 +80,39 @@ def test_grouped_query_attention(arguments: dict[str, Any], tmp_path: Path) -> N
     check(model)
     check(keras.Model([query, value, key], layer()(query, value, key=key, use_causal_mask=True)))
     check(keras.Model([query, value], layer()(query, value, return_attention_scores=True)))
-    model.save(tmp_path / "model.keras")  # here weights bear other names, in another order
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    shapes = [(1, 5, 8), (1, 7, 8)]
-    feeds = [random_input(shape, seed) for seed, shape in enumerate(shapes)]
-    converted = mle.convert(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("use_gate", [False, True])
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("kind", [L.MultiHeadAttention, L.GroupQueryAttention])
+def test_files_of_attention(kind: Any, use_bias: bool, use_gate: bool, suffix: str, tmp_path: Path) -> None:
+    """Files have the weights under other names, and in another order than each other."""
+    query, value = keras.Input((5, 8)), keras.Input((7, 8))
+    sizes = (2, 3) if kind is L.MultiHeadAttention else (4, 6, 3)
+    layers = [kind(*sizes, use_bias=use_bias, use_gate=use_gate) for _ in range(2)]
+    model = keras.Model([query, value], layers[0](query, layers[1](value, value)))
+    randomize(model)
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".weights.h5":
+        model.save_weights(path)
+        converted = mle.convert(model.to_json(), weights=path)
+    else:
+        model.save(path)
+        converted = mle.convert(path)
+    feeds = [random_input(shape, seed) for seed, shape in enumerate([(1, 5, 8), (1, 7, 8)])]
     names = [feature.name for feature in converted.inputs]
     (got,) = mle.predict(converted, dict(zip(names, feeds, strict=True))).values()
-    assert error(got, keras_outputs(loaded, feeds)[0]) <= TOLERANCE
+    assert error(got, keras_outputs(model, feeds)[0]) <= TOLERANCE
+
+
+def test_weights_of_attention_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    query = keras.Input((5, 8))
+    model = keras.Model(query, L.GroupQueryAttention(4, 6, 3)(query, query))
+    architecture = model.to_json().replace('"use_gate": false', '"use_gate": true')
+    model.save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(FileFormatError, match=r"has 8 weights and needs 10 \(query/kernel, .*gate/kernel"):
+        mle.convert(architecture, weights=tmp_path / "a.weights.h5")
 
 
 @pytest.mark.parametrize("layer", [lambda: L.MultiHeadAttention(2, 3), lambda: L.GroupQueryAttention(3, 4, 2)])

@@ -109,40 +109,27 @@ def multi_head_attention(c: Context) -> Any:
     """MultiHeadAttention on sequences: three products, attention for each head, and one more product.
 
     Weights in Keras' order: kernels [features, heads, size] and biases of query, key and value, then of the output.
+    With `use_gate`, sigmoids of a product of the query, whose weights come before those of the value, are factors of
+    what was attended to.
     """
-    use_bias = bool(c.get("use_bias", True))
-    arrays = iter(c.weights(8 if use_bias else 4))
-    parts = {part: (next(arrays), next(arrays) if use_bias else None) for part in _PARTS}
-    c.refuse_unless("use_gate", False)
     axes = c.get("attention_axes", [1])
     if list([axes] if isinstance(axes, int) else axes) not in ([1], [-2]):
         c.refuse(f"attention_axes is {axes}; attention over one axis of three is known")
-    return _by_heads(c, parts, int(c.get("key_dim")))
+    return _by_heads(c, _parts(c), int(c.get("key_dim")))
 
 
 @converts("GroupQueryAttention", "GroupedQueryAttention")
 def grouped_query_attention(c: Context) -> Any:
-    """GroupedQueryAttention: as MultiHeadAttention, but so many heads of the query share one of key and value.
+    """GroupedQueryAttention: as MultiHeadAttention, but so many heads of the query share one of key and value."""
+    return _by_heads(c, _parts(c), int(c.get("head_dim")))
 
-    With `use_gate`, sigmoids of a product of the query are factors of what was attended to.
-    """
-    arrays: dict[str, dict[str, Array]] = {}
-    for path, array in c.layer.weights.items():
-        part, _, role = path.rpartition("/")
-        part = part.removeprefix("_").removesuffix("_dense")  # checkpoints have the names of attributes
-        part, role = _NAMES.get(part, part), _NAMES.get(role, role)
-        arrays.setdefault(part, {})[role] = np.asarray(array, np.float32)
-    wanted = [*_PARTS, "gate"] if c.get("use_gate", False) else [*_PARTS]
+
+def _parts(c: Context) -> dict[str, tuple[Array, Array | None]]:
+    """Kernel and bias of each product, by what it is for."""
+    names = ["query", "key", *(["gate"] if c.get("use_gate", False) else []), "value", "attention_output"]
     use_bias = bool(c.get("use_bias", True))
-    return _by_heads(
-        c,
-        {part: (arrays[part]["kernel"], arrays[part]["bias"] if use_bias else None) for part in wanted},
-        int(c.get("head_dim")),
-    )
-
-
-_PARTS = ("query", "key", "value", "attention_output")
-_NAMES = {"output": "attention_output", "0": "kernel", "1": "bias"}
+    arrays = iter(c.weights(len(names) * (1 + use_bias)))
+    return {name: (next(arrays), next(arrays) if use_bias else None) for name in names}
 
 
 def _by_heads(c: Context, parts: Mapping[str, tuple[Array, Array | None]], size: int) -> Any:
