@@ -188,7 +188,7 @@ def sizes(model: Model, schemes: Sequence[str] = tuple(SCHEMES), bits: Sequence[
     """
     yield Row(ORIGINAL, original_bits(model), model.size)
     for name, depth in _choices(schemes, bits):
-        yield Row(name, depth, Plan.uniform(model, scheme(name, depth)).predicted_size(model))
+        yield Row(name, depth, _size(model, (name, depth)))
 
 
 def scheme(name: str, bits: int) -> Scheme:
@@ -266,8 +266,9 @@ class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
     `inputs` are pictures or arrays by name, from `read_inputs`; `known_sizes` are the bytes of the files by scheme and
-    bits, where `sizes` was asked before; `calibrated` has the copies with error feedback, and the classes of custom
-    layers. Raises UnsupportedError or CustomLayerError, naming every layer that cannot run.
+    bits, as far as they are known; what is missing is added when it is needed. `calibrated` has the copies with error
+    feedback, and the classes of custom layers. Raises UnsupportedError or CustomLayerError, naming every layer that
+    cannot run.
     """
 
     def __init__(
@@ -278,16 +279,16 @@ class Runs:
         schemes: Sequence[str] = tuple(SCHEMES),
         bits: Sequence[int] = BITS,
         calibrated: Calibrated | None = None,
-        known_sizes: Mapping[Key, int] | None = None,
+        known_sizes: dict[Key, int] | None = None,
     ) -> None:
         self.inputs = list(inputs)
         self._model = model
         self._feature = input_feature(model)
         self._choices = _choices(schemes, bits)
         self._original = (ORIGINAL, original_bits(model))
-        self._sizes = dict(known_sizes or {})
-        if not self._sizes.keys() >= {self._original, *self._choices}:
-            self._sizes = {row.key: row.nbytes for row in sizes(model, schemes, bits)}
+        self._sizes = {} if known_sizes is None else known_sizes
+        self._sizes.setdefault(self._original, model.size)
+        self._staged: tuple[Input, dict[str, Input]] | None = None
         self._references: dict[tuple[int, str], dict[str, Any]] = {}
         self._calibrated = calibrated or Calibrated(model)
         self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
@@ -328,9 +329,7 @@ class Runs:
         Steps in `done` are left out, and the coarse ones of depths that are done in full.
         """
         choices = [self._original, *sorted(self._choices, key=lambda choice: choice != start)]
-        steps = [
-            Step(image, stage, *choice) for stage in _stages(self._feature, self.inputs[image][1]) for choice in choices
-        ]
+        steps = [Step(image, stage, *choice) for stage in self._stages(image) for choice in choices]
         full = {step.key for step in done if step.image == image and step.stage == "full"}
         return [step for step in steps if step not in done and (step.stage == "full" or step.key not in full)]
 
@@ -359,7 +358,7 @@ class Runs:
         """
         self._stopped.clear()
         check(cancelled)  # what stopped this step may have come before its beginning
-        feed = _stages(self._feature, self.inputs[step.image][1])[step.stage]
+        feed = self._stages(step.image)[step.stage]
         place = step.image, step.stage
         if place not in self._references:
             self._references[place] = self._run(self._predictor, feed)
@@ -387,22 +386,32 @@ class Runs:
 
     def coarse(self, image: int) -> Input:
         """What is fed for a picture in its first stage: a quarter of its pixels where the model accepts that."""
-        return next(iter(_stages(self._feature, self.inputs[image][1]).values()))
+        return next(iter(self._stages(image).values()))
 
     def full(self, image: int) -> Input:
         """What is fed for a picture in its last stage."""
-        return _stages(self._feature, self.inputs[image][1])["full"]
+        return self._stages(image)["full"]
 
     def cancel(self) -> None:
         """Stop the step that is under way, from another thread."""
         self._stopped.set()
         self._running.cancel()
 
+    def _stages(self, image: int) -> dict[str, Input]:
+        """What is fed for a picture in each stage; resized once for all models that are run on it in turn."""
+        given = self.inputs[image][1]
+        if self._staged is None or self._staged[0] is not given:
+            self._staged = given, _stages(self._feature, given)
+        return self._staged[1]
+
     def _size(self, step: Step) -> int:
         """The bytes of the file: a table and a grid take the same whatever stands in them."""
         if step.scheme == MIXED:
             return self.plan.predicted_size(self._model)
-        return self._sizes.get(step.key) or self._sizes[step.scheme.removesuffix("_feedback"), step.bits]
+        key = step.scheme.removesuffix("_feedback"), step.bits
+        if key not in self._sizes:
+            self._sizes[key] = _size(self._model, key)
+        return self._sizes[key]
 
     def _agreement(self, step: Step, outputs: tuple[Output, ...]) -> Rate | None:
         if not self.counts or step.stage != "full":
@@ -474,6 +483,10 @@ def input_feature(model: Model) -> Feature:
         return needed[0]
     names = ", ".join(f"{feature.name!r} ({feature.type})" for feature in needed) or "none"
     raise InputError(f"a sweep needs a model with one input, a picture or an array; this one has {names}")
+
+
+def _size(model: Model, key: Key) -> int:
+    return Plan.uniform(model, scheme(*key)).predicted_size(model)
 
 
 def _choices(schemes: Sequence[str], bits: Sequence[int]) -> list[Key]:

@@ -17,9 +17,11 @@ from mlexplorer.exploration import (
     BITS,
     KINDS,
     MIXED,
+    SCHEMES,
     SHEET,
     WITH_FEEDBACK,
     Calibrated,
+    Key,
     LayerProgress,
     Row,
     Runs,
@@ -98,6 +100,7 @@ class Computation:
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
         self._lock = threading.Lock()
+        self._sizes: dict[Key, int] = {}
         self._runs: Runs | None = None
         self._measured = False
         self._sensitivities: dict[type[Scheme], Sweep] = {}
@@ -195,6 +198,8 @@ class Computation:
         except Cancelled:
             self._tell("cancelled", _CANCELLED)
         except (MlexplorerError, OSError) as error:
+            with suppress(MlexplorerError):
+                self._prepare_sizes(cancelled)
             self._fail(error)
             self._screen.say_why("There are no outputs to show. The line at the top says why.")
             self._prepare_histograms(cancelled)
@@ -207,20 +212,34 @@ class Computation:
                 self._release()
 
     def _prepare(self, cancelled: threading.Event) -> None:
-        """Sizes and pictures, which need no run, and then the lowered network."""
-        if not self._sized:
-            self._tell("running", "Computing file sizes")
-            for row in sizes(self._model):
-                check(cancelled)
-                self._add(row)
-            self._sized = True
-            self._screen.prepare_histogram(self._chosen.layer)
+        """The sizes of the original and of what is chosen, the pictures, and then the lowered network."""
+        if not self._sizes:
+            chosen = [name for name in SCHEMES if KINDS.get(self._chosen.scheme) is SCHEMES[name]]
+            self._add_sizes(sizes(self._model, chosen, [self._chosen.bits]), cancelled)
         self._show_arrived(cancelled)
         self._read(cancelled)
         if self._runs is None:
             self._tell("running", "Preparing the network")
-            known = {row.key: row.nbytes for row in self.rows}
-            self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=known)
+            self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=self._sizes)
+
+    def _prepare_sizes(self, cancelled: threading.Event) -> None:
+        """All sizes and the histogram of the chosen layer, which need no run: the first picture need not wait for them.
+
+        Nothing where that was done before.
+        """
+        if self._sized:
+            return
+        self._tell("running", "Computing file sizes")
+        self._add_sizes(sizes(self._model), cancelled)
+        self._sized = True
+        self._screen.prepare_histogram(self._chosen.layer)
+
+    def _add_sizes(self, rows: Iterable[Row], cancelled: threading.Event) -> None:
+        for row in rows:
+            check(cancelled)
+            self._sizes[row.key] = row.nbytes
+            if (0, row.key) not in self._rows:
+                self._add(row)
 
     def _read(self, cancelled: threading.Event) -> None:
         """Read the pictures that were given at first, where that was not done before."""
@@ -282,6 +301,8 @@ class Computation:
             self._tell("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
             self._done.add(step)
+            self._prepare_sizes(cancelled)
+        self._prepare_sizes(cancelled)
         seconds = time.perf_counter() - started
         return f"{len(steps)} outputs computed in {seconds:.1f} s" if steps else "All outputs are there"
 

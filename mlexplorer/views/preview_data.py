@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile  # asked for a format by name only, Pillow loads all that it knows
 
 from mlexplorer.exploration import COARSE_SIDE, Output, Row
 from mlexplorer.views.controls import row_data
@@ -53,7 +54,7 @@ def output_data(output: Output) -> Message:
 def lossless(picture: Array) -> bytes:
     """A picture as a WebP file with the same pixels: what is told apart may differ by one."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", lossless=True, quality=0, method=0)
+    Image.fromarray(picture).save(file, WebPImageFile.format, lossless=True, quality=0, method=0)
     return file.getvalue()
 
 
@@ -63,7 +64,7 @@ def thumbnail(given: Image.Image | Array) -> bytes:
     small = picture.convert("RGB")
     small.thumbnail((_THUMBNAIL, _THUMBNAIL))
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=_THUMBNAIL_QUALITY, method=2)
+    small.save(file, WebPImageFile.format, quality=_THUMBNAIL_QUALITY, method=2)
     return file.getvalue()
 
 
