@@ -194,16 +194,24 @@ def test_keys_in_the_explorer_do_not_reach_the_notebook(first: Notebook) -> None
     assert first.page.evaluate(cells) == count
 
 
+_MOVE_AND_SAVE = """bits => {
+  const range = document.querySelector(".mlx-controls input[type=range]");
+  range.value = bits;
+  range.dispatchEvent(new Event("input", { bubbles: true }));
+  document.querySelector(".mlx-controls button.save").click();
+}"""
+
+
 def test_a_saved_file_is_read_by_coremltools(first: Notebook, folder: Path) -> None:
     import coremltools
 
     name = first.page.input_value(".mlx-controls .saving input")
     assert name == "style_mosaic-4bit-lut.mlmodel"
-    first.page.click(".mlx-controls button.save")
+    first.page.evaluate(_MOVE_AND_SAVE, 5)
     first.page.wait_for_function(
         "() => document.querySelector('.mlx-controls .saved')?.textContent.startsWith('Saved /')", timeout=60_000
     )
-    path = folder / name
+    path = folder / "style_mosaic-5bit-lut.mlmodel"
     assert path.stat().st_size == first.python("explorer.plan.predicted_size(model)")
     spec = coremltools.utils.load_spec(str(path))
     depths = {
@@ -211,7 +219,9 @@ def test_a_saved_file_is_read_by_coremltools(first: Notebook, folder: Path) -> N
         for layer in spec.neuralNetwork.layers
         if layer.WhichOneof("layer") == "convolution"
     }
-    assert depths == {4}
+    assert depths == {5}, "the last move had not rested yet"
+    first.page.focus(RANGE)
+    first.page.keyboard.press("ArrowLeft")
 
 
 def test_a_layer_is_chosen_in_the_graph_and_known_everywhere(first: Notebook) -> None:
