@@ -103,6 +103,13 @@ class View(anywidget.AnyWidget):
             self._messages.clear()
         super().close()
 
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        # ipykernel 7.4 leads what the page sends to where this came from, a part of the kernel that may be gone by then:
+        # JupyterLab closes the one in which it asked for the widgets of a notebook that is opened again
+        if self.comm is not None:
+            vars(self.comm).pop("_reply_subshell_id", None)
+
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("type") == "ready":
             with self._lock:
