@@ -105,10 +105,10 @@ class View(anywidget.AnyWidget):
 
     def _send(self, msg: Any, buffers: Any = None) -> None:
         super()._send(msg, buffers)
-        # ipykernel 7.4 leads what the page sends to where this came from, a part of the kernel that may be gone by then:
+        # ipykernel 7.4 leads what the page sends to the subshell from which this came, and which may be gone by then:
         # JupyterLab closes the one in which it asked for the widgets of a notebook that is opened again
         if self.comm is not None:
-            vars(self.comm).pop("_reply_subshell_id", None)
+            self.comm.__dict__.pop("_reply_subshell_id", None)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("type") == "ready":
