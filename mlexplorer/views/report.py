@@ -92,7 +92,8 @@ def _messages(view: View, images: Sequence[int]) -> list[Any]:
     messages = []
     for content, buffers in view.recorded():
         kind = content.get("type")
-        if kind in _LEFT_OUT or content.get("image", images[0]) not in images:
+        says_why = kind == "progress" and content["state"] == "failed"  # there are no outputs
+        if (kind in _LEFT_OUT and not says_why) or content.get("image", images[0]) not in images:
             continue
         if "image" in content:
             content = {**content, "image": images.index(content["image"])}

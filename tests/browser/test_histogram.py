@@ -161,6 +161,8 @@ def test_what_was_not_counted_is_said(page: Any) -> None:
     assert "whole model" in page.locator(".mlx-histogram h3").inner_text()
     choose(page, layer="paint")
     page.locator(".mlx-histogram select").select_option("weights")
+    choose(page, layer="")
+    assert "whole model" in page.locator(".mlx-histogram h3").inner_text(), "no layer is all layers"
     choose(page, layer="varnish")
     assert "was not counted" in page.locator(".mlx-histogram .note[role=status]").inner_text()
     choose(page, layer="paint")

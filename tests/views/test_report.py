@@ -15,6 +15,7 @@ import pytest
 import mlexplorer as mle
 from mlexplorer.errors import InputError
 from mlexplorer.views.explorer import Explorer
+from tests.browser.models import swish_model
 from tests.painter import deep_painter, photo
 
 SECONDS = 120
@@ -70,6 +71,15 @@ def test_only_pictures_whose_depths_are_all_there_are_offered(page: str, explore
     assert {content["image"] for content, _ in messages if content["type"] == "row"} == {0}
     explorer.image = 1
     assert explorer.wait(SECONDS)
+
+
+def test_why_there_are_no_outputs_is_in_it(tmp_path: Path) -> None:
+    explorer = Explorer(swish_model(), [photo(64, 48)])
+    explorer.wait(SECONDS)
+    views = data(explorer.to_html(tmp_path / "swish.html").read_text("utf-8"))["views"]
+    explorer.close()
+    told = [content for content, _ in views["controls"]["messages"] if content["type"] == "progress"]
+    assert [(content["state"], "'Swish'" in content["text"]) for content in told] == [("failed", True)]
 
 
 def test_with_all_pictures_computed_all_are_in_it(explorer: Explorer, tmp_path: Path) -> None:

@@ -265,6 +265,7 @@ function mount({ model, root, data, choose }) {
       if (content?.type === "search" && content.state === "running") data.before = snapshot();
       paintChoice();
       paintSearch();
+      root.classList.toggle("nothing", target.hidden && plan.hidden);
     },
   };
 }

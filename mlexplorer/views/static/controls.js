@@ -235,6 +235,8 @@ function mount({ model, root, data, choose }) {
     write(text, words);
     stub.show(python);
     stop.hidden = state !== "running" && state !== "cancelled";
+    // a model without weights to quantize: no depth of it has a size
+    if (state === "failed" && !data.results.size(model.get("scheme"), model.get("bits"))) save.disabled = download.disabled = true;
     write(stop, state === "running" ? "Cancel" : "Resume");
     notice.hidden = !data.notice;
     write(notice, data.notice);

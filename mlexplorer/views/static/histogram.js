@@ -105,7 +105,7 @@ function mount({ model, root, data, choose }) {
     const id = model.get("layer");
     const layer = data.layers.get(id);
     list(layer);
-    if (data.whole) {
+    if (data.whole || !id) {
       picker.value = WHOLE;
       const whole = data.weights.get(WHOLE);
       if (whole) return { title: WHOLE, weights: whole, reason: whole.error };
@@ -117,7 +117,6 @@ function mount({ model, root, data, choose }) {
     const own = layer?.weights.some(({ key }) => key === data.picked);
     const key = own ? data.picked : layer?.weights[0]?.key;
     if (key) picker.value = key;
-    if (!id) return { reason: "Choose a layer in the graph to see its weights." };
     if (!layer) {
       if (!data.asks) return { reason: "Not in this file: this layer was not counted." };
       ask({ type: "layer", layer: id });
