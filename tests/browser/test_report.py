@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mlexplorer.views.explorer import Explorer
 from tests.painter import deep_painter, photo
@@ -69,6 +71,22 @@ def test_what_stands_beside_each_other_has_one_middle(page: Any) -> None:
     boxes = [page.locator(f".mlx-controls {part}").bounding_box() for part in (".segments", ".lessons")]
     first, second = [box["y"] + box["height"] / 2 for box in boxes]
     assert first == pytest.approx(second, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    "part", [".mlx-controls .track input", ".mlx-choosing .aim input", ".mlx-choosing .column:last-child .well"]
+)
+def test_in_high_contrast_what_is_told_by_backgrounds_is_still_seen(page: Any, part: str) -> None:
+    page.emulate_media(forced_colors="active")
+    chosen = page.evaluate(
+        "[...document.querySelectorAll('.mlx-controls .segments label:not([hidden])')].map((label) => "
+        "[label.firstChild.checked, getComputedStyle(label.lastChild).backgroundColor])"
+    )
+    with Image.open(io.BytesIO(page.locator(part).screenshot())) as picture:
+        end = picture.convert("RGB").crop((picture.width - 8, 0, picture.width, picture.height))
+    page.emulate_media(forced_colors="none")
+    assert len({colour for _, colour in chosen}) == 2, "the one that is chosen, and the others"
+    assert len(end.getcolors()) > 1
 
 
 def test_every_view_is_there_and_follows_the_slider(page: Any, screenshots: Path) -> None:

@@ -62,7 +62,7 @@ function members(box, chosen, nodes, choose) {
       html("option", { value: i, selected: i === copy }, `${i + 1} of ${box.copies.length}: ${nodes.get(ids[place])?.name ?? ""}`),
     );
     const select = html("select", { onchange: () => choose(box.copies[Number(select.value)][place]) }, options);
-    parts.push(html("label", { class: "copies" }, "Copy ", select));
+    parts.push(html("label", { class: "copies" }, "Repeat ", select));
   }
   if (box.copies[copy].length > 1) {
     const buttons = box.copies[copy].map((id, i) => {
