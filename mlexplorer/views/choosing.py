@@ -15,7 +15,7 @@ from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.recommendation import Choice, Recommendation
 from mlexplorer.views.controls import publish_row, rate_data
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 
 AS_IT_IS = 32
 """The bits of a layer that a plan leaves out."""
@@ -101,8 +101,7 @@ class Choosing(View):
     layer, by id, and the scheme; both answer by `show_plan`.
     """
 
-    _esm = static("view.js", "choosing.js")
-    _css = static("view.css", "choosing.css")
+    name = "choosing"
 
     def __init__(
         self,

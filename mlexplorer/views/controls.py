@@ -12,7 +12,7 @@ from mlexplorer.comparison import Rate
 from mlexplorer.errors import MlexplorerError
 from mlexplorer.exploration import MIXED, Row
 from mlexplorer.model import Model
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 
 PACKAGE_SUFFIX = ".mlpackage"
 _NAMED = 3
@@ -98,8 +98,7 @@ class Controls(View):
     `on_save` there is no Save button.
     """
 
-    _esm = static("view.js", "controls.js")
-    _css = static("view.css", "controls.css")
+    name = "controls"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 from mlexplorer.exploration import Row
 from mlexplorer.views.choosing import asked_plan
 from mlexplorer.views.controls import publish_row
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 
 
 class Curve(View):
@@ -21,8 +21,7 @@ class Curve(View):
     clicked, and its scheme.
     """
 
-    _esm = static("view.js", "curve.js")
-    _css = static("view.css", "curve.css")
+    name = "curve"
 
     def __init__(
         self, rows: Iterable[Row] = (), *, on_plan: Callable[[dict[str, int], str], None] | None = None, **traits: Any

@@ -30,13 +30,6 @@ from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.preview import Preview
 from mlexplorer.views.report import LINKED, report
 from mlexplorer.views.screen import Screen
-from mlexplorer.views.view import static
-
-
-class _TopControls(Controls):
-    """The controls, which bring the explorer's layout along."""
-
-    _css = static("view.css", "controls.css", "explorer.css")
 
 
 class Explorer(ipywidgets.Box):  # type: ignore[misc]
@@ -81,7 +74,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             "scheme": scheme,
             "layer": heaviest_layer(model) if layer is None else layer,
         }
-        self.controls = _TopControls(
+        self.controls = Controls(
             model,
             source=source or model_source(model),
             calibration=options_source(calibration, custom_layers),

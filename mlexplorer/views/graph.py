@@ -23,7 +23,7 @@ from mlexplorer.views.labels import chain_lines, node_lines, type_name
 from mlexplorer.views.layout import COLOURS, to_svg
 from mlexplorer.views.outline import Outline, outline_data
 from mlexplorer.views.value_shapes import value_shapes
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 
 LONGEST_TEXT = 400
 """The most characters of a parameter that the page shows."""
@@ -104,21 +104,7 @@ class GraphView(View):
     Raises InputError for anything but a Model or a Graph.
     """
 
-    _esm = static(
-        "view.js",
-        "graph_folding.js",
-        "graph_layers.js",
-        "graph_layout.js",
-        "graph_colours.js",
-        "graph_drawing.js",
-        "graph_camera.js",
-        "graph_minimap.js",
-        "graph_search.js",
-        "graph_legend.js",
-        "graph_details.js",
-        "graph.js",
-    )
-    _css = static("view.css", "graph.css")
+    name = "graph"
 
     opened = traitlets.List(traitlets.Unicode()).tag(sync=True)
     colour = traitlets.Unicode("type").tag(sync=True)

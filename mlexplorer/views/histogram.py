@@ -19,7 +19,7 @@ from mlexplorer.views.histogram_data import (
     whole_data,
     whole_row_data,
 )
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 
 
 class Histogram(View):
@@ -34,8 +34,7 @@ class Histogram(View):
     `show_plan`.
     """
 
-    _esm = static("view.js", "histogram_data.js", "histogram_panel.js", "histogram_stack.js", "histogram.js")
-    _css = static("view.css", "histogram.css")
+    name = "histogram"
 
     def __init__(self, model: Model | None = None, **traits: Any) -> None:
         super().__init__(**traits)

@@ -16,7 +16,6 @@ from mlexplorer.runtime.images import picture_sources
 from mlexplorer.views.cells import replace
 from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.fields import Field, FieldView, Recent, pictures_field
-from mlexplorer.views.view import static
 
 CORE_ML = (".mlmodel", ".mlpackage", ".zip")
 CONVERTED = (".h5", ".hdf5", ".keras", ".onnx")
@@ -38,8 +37,7 @@ class Opening(FieldView):
     `on_model` and `on_pictures` open what is given: see `Field.open`.
     """
 
-    _esm = static("view.js", "fields.js", "opening.js")
-    _css = static("view.css", "fields.css", "opening.css")
+    name = "opening"
 
     def __init__(
         self,

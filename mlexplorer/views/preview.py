@@ -13,9 +13,6 @@ from mlexplorer.exploration import MIXED, Row
 from mlexplorer.views.fields import FieldView, pictures_field
 from mlexplorer.views.preview_data import preview_data, thumbnail
 from mlexplorer.views.preview_report import Recorded, smaller
-from mlexplorer.views.view import static
-
-_PARTS = ("colours", "picture", "classes", "arrays", "film", "pictures")
 
 
 class Preview(FieldView):
@@ -31,8 +28,7 @@ class Preview(FieldView):
     page offers no others.
     """
 
-    _esm = static("view.js", "fields.js", *(f"preview_{part}.js" for part in _PARTS), "preview.js")
-    _css = static("view.css", "fields.css", "preview.css", *(f"preview_{part}.css" for part in _PARTS[1:]))
+    name = "preview"
 
     def __init__(
         self, rows: Iterable[Row] = (), *, on_pictures: Callable[[Path | None, bool], str] | None = None, **traits: Any

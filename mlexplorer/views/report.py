@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mlexplorer.views.view import View, static
+from mlexplorer.views.page_code import static, styles, views_source
+from mlexplorer.views.view import View
 
 LINKED = ("bits", "scheme", "layer", "image", "teach")
-_EXPORT = re.compile(r"^export default ", re.MULTILINE)
 _LEFT_OUT = ("progress", "working", "offer", "said", "forget_pictures")
 """Messages about a computation that is not there, and about files of whoever made the report."""
 _ABILITIES = ("saves", "calibrates", "finds", "edits", "asks")
@@ -40,8 +39,6 @@ def report(
     `traits` are those that the views share; of the pictures only `images` are in it, by index; what has the class of a
     scheme in `without` is hidden.
     """
-    styles = "\n".join(dict.fromkeys(str(view._css) for view in views.values()))
-    modules = ",\n".join(f"{json.dumps(name)}: {_module(view)}" for name, view in views.items())
     shared = {**traits, "image": images.index(traits["image"])}
     recorded = {
         name: {"traits": {**view.shown_state(), **shared}, "messages": _messages(view, images)}
@@ -57,7 +54,7 @@ def report(
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
 <style>
-{styles}
+{styles()}
 {static("report.css")}
 </style>
 </head>
@@ -69,22 +66,12 @@ def report(
 </main>
 <script type="text/plain" id="mlx-data">{_packed(data)}</script>
 <script type="module">
-const modules = {{
-{modules}
-}};
+const modules = {views_source()};
 {static("report.js")}
 </script>
 </body>
 </html>
 """
-
-
-def _module(view: View) -> str:
-    """The view's module as an expression: nothing is loaded, so nothing may be exported."""
-    text, exports = _EXPORT.subn("return ", str(view._esm))
-    if exports != 1:
-        raise AssertionError(f"{type(view).__name__} must export one thing, not {exports}")
-    return f"(() => {{\n{text}\n}})()"
 
 
 def _messages(view: View, images: Sequence[int]) -> list[Any]:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
+import ipywidgets
 import traitlets
 
 from mlexplorer.exploration import CHOICES
-
-
-def static(*names: str) -> str:
-    """The text of files in `static/`, one after the other: what the views share comes before what is their own."""
-    folder = files(__package__).joinpath("static")
-    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
-
+from mlexplorer.views.page_code import PageCode, static
 
 _OF_PICTURES = ("row", "frontier", "search", "forget_pictures")
 """The types of messages that tell what was measured on pictures."""
-_WIDGET_TRAITS = frozenset(anywidget.AnyWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
+_WIDGET_TRAITS = frozenset(anywidget.AnyWidget.class_trait_names(sync=True))
 
 
 class View(anywidget.AnyWidget):
@@ -39,19 +33,25 @@ class View(anywidget.AnyWidget):
     a page whose modules are loaded takes them, and `repeat` sends those that came too early once more.
     """
 
+    name: ClassVar[str]
+    """What the page calls the view: see `page_code.VIEWS`."""
+    _esm = static("loader.js")
+
     bits = traitlets.Int(4, min=1, max=8).tag(sync=True)
     scheme = traitlets.Enum(CHOICES, "lookup_table").tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
     image = traitlets.Int(0, min=0).tag(sync=True)
     teach = traitlets.Bool(False).tag(sync=True)
     group = traitlets.Unicode("").tag(sync=True)
+    _code = traitlets.Instance(PageCode).tag(sync=True, **ipywidgets.widget_serialization)
+    _name = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         self._messages: dict[Hashable, tuple[dict[str, Any], list[bytes]]] = {}
         self._lock = threading.RLock()
         self._serial = 0
         self._page_is_ready = False
-        super().__init__(**traits)
+        super().__init__(_code=PageCode.shared(), _name=self.name, **traits)
         self.on_msg(self._receive)
 
     def publish(self, key: Hashable, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
@@ -94,7 +94,8 @@ class View(anywidget.AnyWidget):
 
     def shown_state(self) -> dict[str, Any]:
         """The synced traits that are the view's own, by name."""
-        return {name: getattr(self, name) for name in self.trait_names(sync=True) if name not in _WIDGET_TRAITS}
+        own = (name for name in self.trait_names(sync=True) if name not in _WIDGET_TRAITS and not name.startswith("_"))
+        return {name: getattr(self, name) for name in own}
 
     def close(self) -> None:
         """Take the view off the page and forget what was to be shown."""

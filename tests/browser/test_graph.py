@@ -15,8 +15,8 @@ import mlexplorer as mle
 from mlexplorer.views.folding import Box, Folded, Frame, fold
 from mlexplorer.views.graph import GraphView, graph_data
 from mlexplorer.views.outline import Outline
+from mlexplorer.views.page_code import static
 from mlexplorer.views.report import report
-from mlexplorer.views.view import static
 from tests.browser.conftest import write_notebook
 from tests.browser.lab import Notebook
 from tests.browser.models import swish_model

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlexplorer.views.view import static
+from mlexplorer.views.page_code import static
 
 MODELS = """
 class Model {

@@ -11,8 +11,9 @@ import pytest
 import traitlets
 
 import mlexplorer as mle
+from mlexplorer.views.page_code import view_source
 from mlexplorer.views.showing import VIEWS
-from mlexplorer.views.view import View, static
+from mlexplorer.views.view import View
 from tests.painter import deep_painter, photo
 
 SECONDS = 60
@@ -58,9 +59,8 @@ def test_every_view_and_every_trait_is_documented() -> None:
 def test_what_a_view_changes_is_what_its_page_sets() -> None:
     for name, _, _, *changes in tables()[0][1:]:
         view = opened(name.strip('"'))
-        module = str(view._esm)
+        own = view_source(view.name)
         view.close()
-        own = module.removeprefix(static("view.js"))
         said = set(re.findall(r"\w+", changes[0] if changes else ""))
         for trait in ("layer", "image", "teach", "opened", "colour"):
             sets = re.search(rf"choose\(\{{[^}}]*\b{trait}\b", own) is not None

@@ -1,4 +1,4 @@
-// What every view shares. Python puts this text before the text of each view's own module.
+// What every view shares. Python puts this text around the views' own modules, each of which is a function's body.
 
 const BITS = [1, 2, 3, 4, 5, 6, 7, 8];
 const MIXED = "mixed";

@@ -1,0 +1,36 @@
+// The module of every view's widget. The page imports one for each widget, and no browser lets go of a module before the
+// page is left: so this is all that there is in it, and the views are imported once. Another version of mlexplorer in the
+// same page has another text.
+
+const IMPORTED = Symbol.for("mlexplorer.modules");
+const REFERENCE = "IPY_MODEL_";
+
+function imported(text) {
+  const modules = (globalThis[IMPORTED] ??= new Map());
+  if (!modules.has(text)) {
+    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    modules.set(text, import(address).finally(() => URL.revokeObjectURL(address)));
+  }
+  return modules.get(text);
+}
+
+function applyStyles(text) {
+  const id = "mlexplorer-styles";
+  const element = document.getElementById(id) ?? document.head.appendChild(Object.assign(document.createElement("style"), { id }));
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export default () => {
+  let view = null;
+  return {
+    async initialize(context) {
+      const { model } = context;
+      const code = await model.widget_manager.get_model(model.get("_code").slice(REFERENCE.length));
+      applyStyles(code.get("styles"));
+      const { default: views } = await imported(code.get("module"));
+      view = views[model.get("_name")]();
+      return view.initialize(context);
+    },
+    render: (context) => view.render(context),
+  };
+};
