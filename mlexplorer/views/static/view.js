@@ -50,6 +50,37 @@ const svg = (tag, attributes = {}, ...children) =>
   build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 const ORPHANED = "The kernel that computed this is gone. What is shown stays; to compute and to save, run the cell again.";
+const UNREACHED = "The kernel cannot be reached. What is chosen here reaches it once it can be again; until then nothing new comes.";
+const PATIENCE = 1000;
+
+// A line that says that the kernel is gone, or that the connection to it has been lost for a while.
+function kernelLine({ root, model }) {
+  const line = html("p", { class: "orphaned", role: "status" });
+  const { statusChanged, connectionStatusChanged, disposed } = model.widget_manager?.kernel ?? {};
+  let waiting = 0;
+  let gone = false;
+  const lose = () => {
+    gone = true;
+    root.classList.add("is-orphaned");
+    write(line, ORPHANED);
+  };
+  const listen = (_, status) => { if (["restarting", "autorestarting", "terminating", "dead"].includes(status)) lose(); };
+  const watch = (_, status) => {
+    clearTimeout(waiting);
+    if (status === "connected" && !gone) write(line);
+    else waiting = setTimeout(() => { if (!gone) write(line, UNREACHED); }, PATIENCE);
+  };
+  statusChanged?.connect(listen);
+  connectionStatusChanged?.connect(watch);
+  disposed?.connect(lose); // by VS Code when the kernel restarts, without a word of its status
+  const stop = () => {
+    clearTimeout(waiting);
+    statusChanged?.disconnect(listen);
+    connectionStatusChanged?.disconnect(watch);
+    disposed?.disconnect(lose);
+  };
+  return { line, stop };
+}
 
 // Words are written where they differ: the page lays out anew whatever is written, even the same.
 function write(node, words = "") {
@@ -231,8 +262,8 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
         el.classList.add("mlx-widget");
         el.append(root);
         const choose = (changes) => take(model, changes);
-        const orphaned = html("p", { class: "orphaned", role: "status" });
-        root.append(orphaned);
+        const kernel = kernelLine({ root, model });
+        root.append(kernel.line);
         const view = mount({ model, root, data, choose });
         const lesson = html("p", { class: "lesson", hidden: true });
         root.append(lesson);
@@ -241,13 +272,6 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
           lesson.hidden = !(teach && model.get("teach"));
           if (!lesson.hidden) write(lesson, teach({ model, data }));
         };
-        const status = model.widget_manager?.kernel?.statusChanged;
-        const listenToKernel = (_, now) => {
-          if (!["restarting", "autorestarting", "terminating", "dead"].includes(now)) return;
-          root.classList.add("is-orphaned");
-          orphaned.textContent = ORPHANED;
-        };
-        status?.connect(listenToKernel);
         let waiting = 0;
         const change = () => repaint(null);
         const move = () => {
@@ -266,7 +290,7 @@ function defineView(name, { initial, receive, mount, teach, dispose, follows = S
         return () => {
           clearTimeout(waiting);
           for (const [event, listener] of Object.entries(changes)) model.off(event, listener);
-          status?.disconnect(listenToKernel);
+          kernel.stop();
           repaints.delete(repaint);
           view.destroy?.();
           root.remove(); // Jupyter's list of comms keeps a closed widget's element
