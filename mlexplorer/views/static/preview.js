@@ -59,7 +59,7 @@ function mount({ model, root, data, choose }) {
   const film = filmstrip(choose, () => { if (!panels.picture.element.hidden) panels.picture.toggleOriginal(); repaint(); });
   const pictures = picturesPanel({ model, root, data });
   root.append(
-    html("div", { class: "top" }, html("h3", {}, "Before and after", about), outputs.element, html("div", { class: "ends" }, picker.element, pictures.button)),
+    html("div", { class: "top" }, html("h3", {}, "Before and after", about), outputs.element, html("div", { class: "feeds" }, picker.element, pictures.button)),
     pictures.panel,
     html("div", { class: "place" }, Object.values(panels).map((panel) => panel.element), notice), film.element, sheet.element,
   );

@@ -86,7 +86,7 @@ function contactSheet(choose) {
   const only = html("input", { type: "checkbox", onchange: () => { element.classList.toggle("only-changed", only.checked); } });
   const filter = html("label", { class: "filter" }, only, "only changed");
   const grid = html("div", { class: "tiles", role: "radiogroup", "aria-label": "Pictures, each with its label" });
-  const element = html("div", { class: "contacts", hidden: true }, html("div", { class: "head" }, words, filter), grid);
+  const element = html("div", { class: "contacts", hidden: true }, html("div", { class: "count" }, words, filter), grid);
   let tiles = [];
   let offered = null;
 
