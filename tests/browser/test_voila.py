@@ -45,5 +45,9 @@ def test_the_first_notebook_is_a_page_with_the_explorer(
         page.locator(".mlx-explorer").scroll_into_view_if_needed()
         page.screenshot(path=screenshots / "voila.png")
         page.screenshot(path=screenshots / "voila-page.png", full_page=True)
+        cut = page.locator(".mlx-widget").evaluate_all(
+            "all => all.filter((one) => getComputedStyle(one).overflowY !== 'visible').map((one) => one.className)"
+        )
+        assert cut == [], "widgets clip what stands out of them, rings of what is focused say"
         assert faults == []
         page.close()
