@@ -99,7 +99,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             self.choosing,
             on_found=self.take,
         )
-        super().__init__(children=[screen.areas()], **chosen)
+        super().__init__(children=[screen.box], **chosen)
         self.add_class("mlx-explorer")
         for trait in LINKED:
             traitlets.link((self, trait), (self.controls, trait))

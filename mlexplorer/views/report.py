@@ -45,7 +45,7 @@ def report(
         for name, view in views.items()
     }
     data = {"views": recorded}
-    areas = "".join(f'<div class="mlx-area mlx-area-{name}"><div data-view="{name}"></div></div>' for name in views)
+    areas = "".join(f'<div class="mlx-area-{name}" data-view="{name}"></div>' for name in views)
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -28,7 +28,7 @@ _SENSITIVITY_BITS = 4
 
 
 class Screen:
-    """Controls, layer graph, preview, curve, histogram and choosing.
+    """Controls, layer graph, preview, curve, histogram and choosing, in the `box` that `explorer.css` lays out.
 
     What is computed is told here, from any thread. `on_found` gets the mixed plan that was looked for.
     """
@@ -48,9 +48,12 @@ class Screen:
         self.controls, self.graph, self.preview = controls, graph, preview
         self.curve, self.histogram, self.choosing = curve, histogram, choosing
         group = uuid.uuid4().hex
-        for view in self.by_name().values():
-            view.group = group
-        self._boxes: list[ipywidgets.Box] = []
+        for name, view in self.by_name().items():
+            with view.hold_sync():
+                view.group = group
+                view.add_class(f"mlx-area-{name}")
+        self.box = ipywidgets.Box(list(self.by_name().values()))
+        self.box.add_class("mlx-screen")
 
     def by_name(self) -> dict[str, View]:
         """The views by the names of their areas."""
@@ -62,18 +65,6 @@ class Screen:
             "histogram": self.histogram,
             "choosing": self.choosing,
         }
-
-    def areas(self) -> ipywidgets.Box:
-        """A box with an area for each view; `explorer.css` lays them out."""
-        for name, view in self.by_name().items():
-            box = ipywidgets.Box([view])
-            box.add_class("mlx-area")
-            box.add_class(f"mlx-area-{name}")
-            self._boxes.append(box)
-        screen = ipywidgets.Box(list(self._boxes))
-        screen.add_class("mlx-screen")
-        self._boxes.append(screen)
-        return screen
 
     def add(self, row: Row) -> None:
         """Show a row; a full one takes the place of a coarse one."""
@@ -163,7 +154,7 @@ class Screen:
 
     def close(self) -> None:
         """Take the views off the page."""
-        for widget in (*self.by_name().values(), *self._boxes):
+        for widget in (*self.by_name().values(), self.box):
             layout = widget.layout
             widget.close()
             layout.close()  # a widget of its own, which Jupyter would keep
