@@ -181,7 +181,7 @@ function mount({ model, root, data, choose }) {
     const layer = data.layers.find((one) => one.id === model.get("layer"));
     const words = layer ? `${layer.name}: ${mixed ? bitsText(bits[layer.id]) : "as all"}. ` : "";
     write(about, mixed
-      ? `${words}${size ? `All in all ${megabytes(size)} MB.` : ""}`
+      ? `${words}${size ? `All in all ${fileSize(size)}.` : ""}`
       : `${words}${data.edits ? "Drag a column, or press the arrow keys on it, to give a layer its own bits." : ""}`);
   }
 
@@ -197,7 +197,7 @@ function mount({ model, root, data, choose }) {
     found = smallestOfEach(known, results.counts, data.target);
     const best = Object.values(found).reduce(smaller, null);
     for (const scheme of Object.keys(rows)) paintAnswer(scheme, known.some((one) => one.scheme === scheme), best);
-    range.setAttribute("aria-valuetext", `at least ${words}: ${best ? `${nameOf(best)}, ${megabytes(best.nbytes)} megabytes` : "nothing reaches it"}`);
+    range.setAttribute("aria-valuetext", `at least ${words}: ${best ? `${nameOf(best)}, ${fileSize(best.nbytes)}` : "nothing reaches it"}`);
     write(remark, remarkOn(known));
     remark.hidden = !remark.textContent;
   }
@@ -223,7 +223,7 @@ function mount({ model, root, data, choose }) {
     element.hidden = !isKnown;
     element.classList.toggle("best", Boolean(answer) && answer === best);
     write(name, answer ? nameOf(answer) : SCHEME_NAMES[scheme]);
-    write(size, answer ? `${megabytes(answer.nbytes)} MB` : "does not reach it");
+    write(size, answer ? fileSize(answer.nbytes) : "does not reach it");
     write(quality, answer ? data.results.words(answer) : "");
     element.classList.toggle("out", !answer);
     mark.hidden = !answer || answer !== best;

@@ -23,7 +23,7 @@ function bitsSlider(id, choose) {
 }
 
 // The scheme, and for linear and tables whether they are rounded with error feedback: together the trait `scheme`.
-function schemeSwitch(choose) {
+function schemeSwitch(choose, more) {
   const name = uniqueId("scheme");
   const radios = {};
   const labels = { linear: "Linear", lookup_table: "LUT", [MIXED]: "Mixed" };
@@ -44,7 +44,7 @@ function schemeSwitch(choose) {
   const element = html(
     "div", { class: "scheme" },
     html("span", { class: "caption", id: `${name}-label` }, "Scheme"),
-    html("div", { class: "pair" }, html("div", { class: "segments mlx-segmented", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel),
+    html("div", { class: "pair" }, html("div", { class: "segments mlx-segmented", role: "radiogroup", "aria-labelledby": `${name}-label` }, options), feedbackLabel, more),
   );
 
   // `can` says of a scheme whether there is error feedback for it, or a kernel that computes it.
@@ -110,7 +110,6 @@ function pythonBlock() {
 function mount({ model, root, data, choose }) {
   const id = uniqueId("bits");
   const slider = bitsSlider(id, (bits) => choose({ bits, scheme: UNIFORM[model.get("scheme")] ?? model.get("scheme") }));
-  const toggle = schemeSwitch(choose);
   const size = statistic("File size", "size");
   const ratio = statistic("Smaller", "ratio");
   const quality = statistic("PSNR", "quality");
@@ -154,13 +153,14 @@ function mount({ model, root, data, choose }) {
     onclick: () => order("download"),
   }, "Download");
   const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
+  const toggle = schemeSwitch(choose, lessons);
   const title = html("h2");
   const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, html("div", { class: "line" }, code), copy);
   const saving = html("div", { class: "saving" }, html("div", { class: "name" }, file), save, download);
   root.append(
     html("div", { class: "head" }, title, about, progress), stub.element, notice,
-    html("div", { class: "choices" }, slider.element, toggle.element, lessons, live),
+    html("div", { class: "choices" }, slider.element, toggle.element, live),
     html("div", { class: "actions" }, python, saving), saved,
   );
 
@@ -185,11 +185,12 @@ function mount({ model, root, data, choose }) {
     });
     slider.element.classList.toggle("idle", scheme === MIXED);
     const times = bytes && original ? original / bytes : null;
-    write(size.value, bytes ? megabytes(bytes) : "–");
-    write(size.unit, bytes ? " MB" : "");
+    const [weight, measure] = bytes ? fileSize(bytes).split(" ") : ["–", ""];
+    write(size.value, weight);
+    write(size.unit, measure && ` ${measure}`);
     write(ratio.value, times ? (times >= 10 ? times.toFixed(0) : times.toFixed(1)) : "–");
     write(ratio.unit, times ? "× smaller" : "");
-    write(ratio.label, original ? `Of ${megabytes(original)} MB` : "Smaller");
+    write(ratio.label, original ? `Of ${fileSize(original)}` : "Smaller");
     const [number, unit] = data.results.number(measured?.value).split(" ");
     const { agreement } = measured ?? {};
     write(quality.label, agreement ? `${data.results.metric}, ${intervalWords(agreement)}` : data.results.metric);
@@ -198,7 +199,7 @@ function mount({ model, root, data, choose }) {
     const made = data.results.made(scheme, bits);
     write(quality.unit, unit ? ` ${unit}` : made ? "" : " not computed");
     const words = [depthName(scheme, bits)];
-    if (bytes) words.push(`${megabytes(bytes)} megabytes`);
+    if (bytes) words.push(fileSize(bytes));
     if (times) words.push(`${times.toFixed(1)} times smaller`);
     if (measured) words.push(agreement ? agreementText(agreement) : `${data.results.metric} ${decibels(measured.value)}`);
     else if (!made) words.push("not computed");

@@ -117,7 +117,7 @@ function mount({ model, root, data, choose }) {
     if (original) {
       const at = scale.x(original.nbytes);
       nodes.push(svg("line", { class: "original", x1: at, x2: at, y1: MARGIN.top - 22, y2: base }));
-      nodes.push(text(right, 11, `${original.bits}-bit original, ${megabytes(original.nbytes)} MB`, "end", "title"));
+      nodes.push(text(right, 11, `${original.bits}-bit original, ${fileSize(original.nbytes)}`, "end", "title"));
     }
     return nodes;
   }
@@ -138,7 +138,7 @@ function mount({ model, root, data, choose }) {
       return upper && Math.abs(scale.x(data.results.size(other, bits)) - x) < 14 && (earlier || (rise > 0 && rise < 28));
     });
     const marks = known.map(({ bits, bytes, quality, x, y }) => {
-      const words = `${depthName(scheme, bits)}: ${megabytes(bytes)} MB, ${data.results.words(quality)}`;
+      const words = `${depthName(scheme, bits)}: ${fileSize(bytes)}, ${data.results.words(quality)}`;
       const { agreement } = quality;
       const reach = agreement ? [agreement.low, agreement.high].map((share) => scale.y(100 * share) - y) : null;
       const mark = svg(
@@ -166,7 +166,7 @@ function mount({ model, root, data, choose }) {
     if (data.edits) places.push(...mixed.map(({ x, y, bits, scheme }) => ({ x, y, plan: { bits, scheme } })));
     const marks = mixed.map(({ x, y, nbytes, ...measured }) => svg(
       "g", { class: "point coarse", transform: `translate(${x} ${y}) scale(0.7)` },
-      svg("title", {}, `mixed plan: ${megabytes(nbytes)} MB, ${data.results.words(measured)}`), MARKS[MIXED](),
+      svg("title", {}, `mixed plan: ${fileSize(nbytes)}, ${data.results.words(measured)}`), MARKS[MIXED](),
     ));
     return svg("g", { class: MIXED, "aria-hidden": "true" }, line, ...marks);
   }

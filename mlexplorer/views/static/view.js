@@ -27,6 +27,9 @@ function megabytes(bytes) {
   return size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size >= 0.1 ? size.toFixed(2) : size.toFixed(3);
 }
 
+// The size of a file with its unit: in MB, but for those so small that their depths would all have the same.
+const fileSize = (bytes) => (bytes < 1e4 ? `${(bytes / 1e3).toFixed(2)} kB` : `${megabytes(bytes)} MB`);
+
 function decibels(value) {
   if (value === null || value === undefined) return "–";
   if (value === Infinity) return "∞ dB";
