@@ -9,7 +9,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from struct import error as StructError
 from typing import BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -108,10 +108,12 @@ class KerasArchive:
             raise FileFormatError(
                 f"{info.filename} in the archive unpacks to {info.file_size:,} bytes: a decompression bomb"
             )
-        file = tempfile.TemporaryFile()  # noqa: SIM115
-        with self._zip.open(info) as member:
-            shutil.copyfileobj(member, file, _CHUNK)
-        file.seek(0)
+        with ExitStack() as kept:
+            file = kept.enter_context(tempfile.TemporaryFile())
+            with self._zip.open(info) as member:
+                shutil.copyfileobj(member, file, _CHUNK)
+            file.seek(0)
+            kept.pop_all()  # whoever gets it closes it
         return file
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache, wraps
 from math import prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlexplorer.converters.keras.heaps import Budget, HeapGuard
 from mlexplorer.errors import FileFormatError, MissingDependencyError, MlexplorerError
 
 Array = NDArray[Any]
@@ -22,8 +24,6 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}  # built in; others are loaded from a library
 _NAMES_LIMIT = 1 << 17
 _TEXT_LIMIT = 1 << 24
-_FLOOR = 1 << 28
-_EXPANSION = 20
 
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, UnicodeError, MemoryError)
 _P = ParamSpec("_P")
@@ -45,28 +45,24 @@ def _in_our_words(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return guarded
 
 
+@dataclass
 class _File:
-    """What the groups of a file share: its bytes, where they can be seen, and how many bytes may still be read.
+    """What the groups of a file share.
 
-    As many as honest files hold, whatever a file declares of itself.
+    Texts of any length are read behind the guard, from `guarded`, which is opened for them where all else is not read
+    behind it: that would cost some microseconds whenever HDF5 reads.
     """
 
-    def __init__(self, size: int, seen: mmap | None) -> None:
-        self._left = _FLOOR + _EXPANSION * size
-        self._seen = seen
-
-    def spend(self, size: int, what: str) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise FileFormatError(
-                f"{what} declares {size:,} bytes, far more than the file can hold: a decompression bomb; it is not read"
-            )
+    budget: Budget
+    guard: HeapGuard
+    guarded: Callable[[], Any]
+    seen: mmap | None
 
     def view(self, start: int | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """The array that begins at a byte, where it lies in the file; None where the file's bytes are not at hand."""
-        if self._seen is None or start is None or start + prod(shape) * dtype.itemsize > len(self._seen):
+        if self.seen is None or start is None or start + prod(shape) * dtype.itemsize > len(self.seen):
             return None
-        return np.ndarray(shape, dtype, self._seen, start)
+        return np.ndarray(shape, dtype, self.seen, start)
 
 
 class Group:
@@ -129,7 +125,7 @@ class Group:
         if start is None:
             self._require_own_values(dataset, label)
         size = prod(shape) * dtype.itemsize
-        self._file.spend(size, label)
+        self._file.budget.spend(size, label)
         if size and not dataset.get_storage_size():
             raise FileFormatError(f"{label} declares the shape {shape} and holds no values")
         array = self._file.view(start, shape, dtype)
@@ -190,8 +186,23 @@ class Group:
         if count > _NAMES_LIMIT or attribute.get_storage_size() > _TEXT_LIMIT:
             raise FileFormatError(f"the attribute {name!r} of {self._label()} is too long; it is not read")
         texts = np.empty(shape, attribute.dtype)
-        attribute.read(texts)
+        if attribute.get_type().is_variable_str():
+            self._read_guarded(name, texts)
+        else:
+            attribute.read(texts)
         return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in texts.reshape(-1)]
+
+    def _read_guarded(self, name: str, texts: Array) -> None:
+        """Read an attribute's texts of any length."""
+        import h5py
+
+        file = self._file
+        file.guard.expect(texts.size)
+        try:
+            h5py.h5a.open(file.guarded(), name.encode(), obj_name=(self._path or ".").encode()).read(texts)
+        except _DAMAGE as error:
+            raise file.guard.fault or error from error
+        file.budget.spend(sum(map(len, texts.reshape(-1))), f"the attribute {name!r} of {self._label()}")
 
     @_in_our_words
     def _member(self, path: str) -> Any:
@@ -235,9 +246,26 @@ def open_hdf5(file: Path | BinaryIO, size: int) -> Iterator[Group]:
         import h5py
     except ImportError as error:
         raise MissingDependencyError("Keras' weights are HDF5: pip install h5py, or mlexplorer[keras]") from error
-    with _in_our_words(h5py.File)(file, "r") as opened:
-        root = h5py.h5g.open(opened.id, b"/")
-        yield Group(root, _File(size, _seen(file) if isinstance(file, Path) and not opened.userblock_size else None))
+    budget = Budget(size)
+    with ExitStack() as stack:
+
+        @cache
+        @_in_our_words
+        def opened(source: Path | HeapGuard) -> Any:
+            stored = stack.enter_context(h5py.File(source, "r"))
+            if stored.id.get_create_plist().get_sizes() != (8, 8):
+                raise FileFormatError("the addresses in the HDF5 file have not eight bytes, as those of Keras have")
+            return stored
+
+        if isinstance(file, Path):
+            guard = HeapGuard(stack.enter_context(file.open("rb", buffering=0)), budget)
+            stored = opened(file)
+            seen = None if stored.userblock_size else _seen(file)
+        else:
+            guard = HeapGuard(file, budget)
+            stored, seen = opened(guard), None
+        root = _in_our_words(h5py.h5g.open)(stored.id, b"/")
+        yield Group(root, _File(budget, guard, lambda: opened(guard).id, seen))
 
 
 def _seen(path: Path) -> mmap | None:

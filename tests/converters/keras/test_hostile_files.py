@@ -6,7 +6,10 @@ import base64
 import io
 import json
 import marshal
+import re
 import resource
+import struct
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -49,9 +52,9 @@ INPUT = layer("InputLayer", "x", [], batch_input_shape=[None, 2])
 DENSE = layer("Dense", "d", [[["x", 0, 0, {}]]], units=3)
 
 
-def hdf5(path: Path, config: Any = None, change: Callable[[Any], None] = lambda file: None) -> Path:
+def hdf5(path: Path, config: Any = None, change: Callable[[Any], None] = lambda file: None, **format: Any) -> Path:
     """A file as Keras 2 writes them, of a network with one Dense layer; `change` spoils it."""
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", **format) as file:
         text = config if isinstance(config, str | bytes) else json.dumps(config or functional(INPUT, DENSE))
         file.attrs["model_config"] = text
         file.attrs["keras_version"] = "2.4.0"
@@ -206,15 +209,103 @@ def test_truncated_files(part: float, tmp_path: Path) -> None:
 def test_damaged_bytes_never_give_another_error(tmp_path: Path) -> None:
     """Bytes overwritten at random: refused in our words, or read as other numbers."""
     rng = np.random.default_rng(0)
-    for whole in (hdf5(tmp_path / "model.h5"), archive(tmp_path / "model.keras")):
+    for whole in (
+        hdf5(tmp_path / "model.h5"),
+        hdf5(tmp_path / "fixed.h5", change=attribute(GROUP, "weight_names", np.array([b"d/kernel:0", b"d/bias:0"]))),
+        hdf5(tmp_path / "new.h5", libver="latest"),
+        archive(tmp_path / "model.keras"),
+    ):
         data = whole.read_bytes()
-        for _ in range(150):
+        for _ in range(100):
             spoiled = bytearray(data)
             for place in rng.integers(0, len(data), 8):
                 spoiled[place] = rng.integers(256)
             whole.write_bytes(spoiled)
             with suppress(MlexplorerError):
                 read_keras(whole)
+
+
+# Texts of any length: a heap holds them, and what has the text holds their lengths and places
+
+
+def heap_objects(data: bytes) -> dict[int, tuple[int, int]]:
+    """Where the header of each object of the only heap is, and its length, by number; 0 is what is free."""
+    start = data.index(b"GCOL")
+    assert data.count(b"GCOL") == 1
+    place, found, number = start + 16, {}, 1
+    while number:
+        number, length = struct.unpack_from("<H6xQ", data, place)
+        found[number] = place, length
+        place += 16 + (length + 7) // 8 * 8
+    return found
+
+
+HEAPS = {
+    "free room of no bytes": (0, 0),
+    "free room of less than its header": (0, 8),
+    "free room beyond the heap": (0, 1 << 20),
+    "object whose end is its beginning": (1, 2**64 - 16),
+    "object that ends before it begins": (2, 2**64 - 64),
+    "object beyond the heap": (2, 1 << 32),
+}
+_READING = """
+import sys
+from mlexplorer.converters.keras.reading import read_keras
+from mlexplorer.errors import FileFormatError
+for path in sys.argv[1:]:
+    try:
+        read_keras(path)
+    except FileFormatError as error:
+        print(error)
+"""
+
+
+def test_damaged_heaps_end(tmp_path: Path) -> None:
+    """HDF5 walks the first of them for ever, so that they are read in a process of its own."""
+    honest = hdf5(tmp_path / "model.h5")
+    assert list(read_keras(honest).layers[1].weights) == ["kernel", "bias"]
+    data, paths = honest.read_bytes(), []
+    for name, (number, length) in HEAPS.items():
+        spoiled = bytearray(data)
+        struct.pack_into("<Q", spoiled, heap_objects(data)[number][0] + 8, length)
+        paths.append(tmp_path / f"{name}.h5")
+        paths[-1].write_bytes(spoiled)
+        archived = archive(tmp_path / f"{name}.keras", {"model.weights.h5": bytes(spoiled)})
+        with suppress(MlexplorerError):  # Keras 3 has other texts there; it ends
+            read_keras(archived)
+    command = [sys.executable, "-c", _READING, *map(str, paths)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+    for path, line, (number, length) in zip(paths, said, HEAPS.values(), strict=True):
+        assert str(path) in line
+        assert f"object {number} of the heap" in line
+        assert f"{length:,} bytes" in line
+
+
+def test_names_that_are_all_one_long_text(tmp_path: Path) -> None:
+    """2,000 names of 1.2 MB, in a file of 1.2 MB."""
+
+    def spoil(file: Any) -> None:
+        names = [f"name {number}" for number in range(2000)]
+        file[GROUP].attrs.create("weight_names", names, dtype=h5py.string_dtype())
+
+    path = hdf5(tmp_path / "model.h5", json.dumps(functional(INPUT, DENSE)) + " " * 1_200_000, spoil)
+    data = bytearray(path.read_bytes())
+    places = [match.start() for match in re.finditer(rb"GCOL\x01\0\0\0", data)]
+    long = struct.pack("<IQI", 1_200_000, *next((p, 1) for p in places if data[p : p + 4000].find(b"class_name") > 0))
+    first = data.index(struct.pack("<I", len("name 0")), data.index(b"weight_names\0"))
+    for number in range(2000):
+        struct.pack_into("16s", data, first + 16 * number, long)
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path, "a list of texts declares 2,4.* a decompression bomb")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+def test_addresses_of_other_sizes(tmp_path: Path) -> None:
+    properties = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    properties.set_sizes(4, 4)
+    h5py.h5f.create(bytes(tmp_path / "model.h5"), fcpl=properties).close()
+    refused(tmp_path / "model.h5", "have not eight bytes")
 
 
 def test_groups_that_contain_each_other_end(tmp_path: Path) -> None:
