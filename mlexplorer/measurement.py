@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,17 +71,28 @@ class Reference:
         self._probabilities = str(model.spec.description.predictedProbabilitiesName)
         if not self._features:
             raise InputError("the model has no output with numbers to measure")
-        self._outputs = [self._predict(predictor, given) for given in inputs]
+        self.names = list(dict.fromkeys([*(feature.name for feature in self._features), *filter(None, [self._label])]))
+        """What is measured, and the label."""
+        self._outputs = [predictor.predict(dict(given), outputs=self.names) for given in inputs]
         self._running = predictor
 
     def measure(self, quantized: Model) -> Measurement:
         """The distance of a quantized copy; raises Cancelled after `cancel`."""
         self._running = predictor = self._predictor.rebind(quantized)
+        return self.distance(predictor.predict(dict(given), outputs=self.names) for given in self._inputs)
+
+    def distance(
+        self, quantized: Iterable[Mapping[str, Any]], original: Sequence[Mapping[str, Any]] | None = None
+    ) -> Measurement:
+        """The distance of a copy's outputs, the values of `names` for each input, from the original's.
+
+        `original` are these where they were computed in the same way as the copy's, so that equal weights differ in
+        nothing.
+        """
         noise = dict.fromkeys((feature.name for feature in self._features), 0.0)
         signal = dict(noise)
         squares, pixels, agreeing = 0.0, 0, 0
-        for given, outputs in zip(self._inputs, self._outputs, strict=True):
-            others = self._predict(predictor, given)
+        for outputs, others in zip(original or self._outputs, quantized, strict=True):
             for feature in self._features:
                 a, b = (_numbers(feature, values[feature.name], outputs) for values in (outputs, others))
                 if feature.name == self._probabilities:
@@ -102,12 +113,6 @@ class Reference:
     def cancel(self) -> None:
         """Stop the measurement that is under way, from another thread."""
         self._running.cancel()
-
-    def _predict(self, predictor: Predictor, given: Mapping[str, Any]) -> dict[str, Any]:
-        names = [feature.name for feature in self._features]
-        return predictor.predict(
-            dict(given), outputs=list(dict.fromkeys([*names, *([self._label] * bool(self._label))]))
-        )
 
 
 def _numbers(feature: Feature, value: Any, reference: Mapping[str, Any]) -> Array:

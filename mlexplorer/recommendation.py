@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isfinite, nan
 from typing import Any
 
 from mlexplorer.calibration import calibrate
@@ -21,9 +22,11 @@ from mlexplorer.quantization.plan import Plan, Select
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.prediction import Predictor
+from mlexplorer.sensitivity import MOST_ERROR, at_all_depths, sensed
 from mlexplorer.sweeps import BITS, Sweep, sweep
 
-_MOST_ERROR = 1e6
+_GUESSES = 3
+"""So many plans are tried by what is predicted of them; then the rest is halved."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,14 @@ def recommend(
 
     The target is `psnr` or `snr` (dB, at least), `agreement` (the share of inputs with the same label, 0..1, at least)
     or `nbytes` (the file, at most: then the best quality is looked for). The mixed plan comes from a `sweep` of single
-    layers: the lower convex hull of each layer's error over its bytes, and the steps of all hulls in the order of their
-    gain (Shoham and Gersho, "Efficient bit allocation for an arbitrary set of quantizers", 1988). Every choice was run
-    as a whole on all `images` before it is given. `sensitivities` are such a sweep that was made before, of the same
-    model and `scheme`; fewer images may be enough for it, and it serves any target. The other arguments are those of
-    `sweep`; with `calibration` the chosen models are rounded with error feedback. Raises InputError unless there is one
-    target, or where `sensitivities` say nothing of single layers, and as `sweep` does.
+    layers at two depths, from which the error at all `bits` follows by that of the weights: the lower convex hull of
+    each layer's error over its bytes, and the steps of all hulls in the order of their gain (Shoham and Gersho,
+    "Efficient bit allocation for an arbitrary set of quantizers", 1988). Every choice was run as a whole on all
+    `images` before it is given. `sensitivities` are such a sweep that was made before, of the same model and `scheme`,
+    at any depths; fewer images may be enough for it, and it serves any target. Where it has no whole models,
+    `sweep(..., bits=(), layers=[2, 5])` say, there is no uniform choice. The other arguments are those of `sweep`; with
+    `calibration` the chosen models are rounded with error feedback. Raises InputError unless there is one target, or
+    where `sensitivities` say nothing of single layers, and as `sweep` does.
     """
     target = _Target.of(psnr=psnr, snr=snr, agreement=agreement, nbytes=nbytes)
     found = sensitivities or sweep(
@@ -120,7 +125,7 @@ def recommend(
         images,
         schemes=(scheme,),
         bits=bits,
-        layers=True,
+        layers=sensed(bits),
         select=select,
         custom_layers=custom_layers,
         cache=cache,
@@ -130,10 +135,18 @@ def recommend(
     )
     if not found.layers:
         raise InputError("the sensitivities have no single layers; make them by mle.sweep(..., layers=True)")
-    allocations = _allocations(model, found, select)
+    every = at_all_depths(model, found, scheme, bits, select)
+    allocations = _allocations(model, every, select)
     with reporting(progress) as report:
         trial = _Trial(model, images, calibration, custom_layers, report, cancelled)
-        uniform = [trial.run(Plan.uniform(model, row.scheme, select), row.scheme.label) for row in found.models]
+        are_these = sensitivities is None and calibration is None
+        uniform = [
+            Choice(plan, row.scheme.label, row.nbytes, row.measurement)
+            if are_these
+            else trial.run(plan, row.scheme.label)
+            for row in found.models
+            if (plan := Plan.uniform(model, row.scheme, select))
+        ]
         mixed: dict[int, Choice] = {}
 
         def allocated(index: int) -> Choice:
@@ -141,9 +154,9 @@ def recommend(
                 mixed[index] = trial.run(allocations[index].plan, "mixed")
             return mixed[index]
 
-        for nbytes_beside in sorted(choice.nbytes for choice in uniform):
+        for nbytes_beside in sorted(choice.nbytes for choice in uniform) or _uniform_sizes(every):
             allocated(_largest_below(allocations, nbytes_beside))
-        _search(allocations, target, allocated)
+        _search(allocations, target, allocated, mixed)
     return Recommendation(
         str(target),
         (target.name, target.value),
@@ -173,6 +186,11 @@ class _Target:
         if found is None:
             raise InputError(f"the model has no {self.name}; it has {choice.measurement.metric}")
         return bool(found >= self.value)
+
+    def margin(self, choice: Choice) -> float:
+        """How many dB the choice is better than the target; not finite where the target is not in dB."""
+        found = getattr(choice.measurement, self.name, None) if self.name in ("psnr", "snr") else None
+        return nan if found is None else float(found - self.value)
 
     def best(self, choices: Iterable[Choice]) -> Choice | None:
         """The smallest choice that meets the target; for a size, the one with the least error."""
@@ -228,10 +246,11 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Allocation:
-    """A plan of one scheme for each layer, and the bytes of its file."""
+    """A plan of one scheme for each layer, the bytes of its file, and the sum of the layers' errors."""
 
     plan: Plan
     nbytes: int
+    error: float
 
 
 @dataclass(frozen=True)
@@ -239,6 +258,14 @@ class _Option:
     nbytes: int
     error: float
     scheme: Scheme | None
+
+
+def _uniform_sizes(found: Sweep) -> list[int]:
+    """The bytes of the files with all layers at each depth."""
+    totals: dict[int, int] = {}
+    for row in found.layers:
+        totals[row.bits] = totals.get(row.bits, found.original_nbytes) + row.nbytes - found.original_nbytes
+    return sorted(totals.values())
 
 
 def _allocations(model: Model, found: Sweep, select: Select | None) -> list[_Allocation]:
@@ -259,13 +286,13 @@ def _allocations(model: Model, found: Sweep, select: Select | None) -> list[_All
             chosen[layer] = hulls[layer][index]
         schemes = {key: scheme for key, node in nodes.items() if (scheme := chosen[node].scheme) is not None}
         nbytes = found.original_nbytes + sum(option.nbytes for option in chosen.values())
-        plans.append(_Allocation(Plan(schemes), nbytes))
+        plans.append(_Allocation(Plan(schemes), nbytes, sum(option.error for option in chosen.values())))
     return plans
 
 
 def _options(found: Sweep, layer: str) -> list[_Option]:
     rows = [row for row in found.layers if row.layer == layer]
-    options = [_Option(row.nbytes - found.original_nbytes, min(row.error, _MOST_ERROR), row.scheme) for row in rows]
+    options = [_Option(row.nbytes - found.original_nbytes, min(row.error, MOST_ERROR), row.scheme) for row in rows]
     return [*options, _Option(0, 0.0, None)]
 
 
@@ -290,20 +317,38 @@ def _largest_below(allocations: Sequence[_Allocation], nbytes: float) -> int:
     return max((i for i, found in enumerate(allocations) if found.nbytes <= nbytes), default=0)
 
 
-def _search(allocations: Sequence[_Allocation], target: _Target, allocated: Callable[[int], Choice]) -> None:
-    """Run the allocations by which the first that meets the target is found, as if quality grew with every step."""
+def _search(
+    allocations: Sequence[_Allocation],
+    target: _Target,
+    allocated: Callable[[int], Choice],
+    known: Mapping[int, Choice],
+) -> None:
+    """Run the allocations by which the first that meets the target is found, as if quality grew with every step.
+
+    `known` are those that have been run. What was measured of the last one tells how far the next one is.
+    """
     if target.name == "nbytes":
         index = _largest_below(allocations, target.value)
         while index > 0 and not target.met(allocated(index)):
             index -= 1
         return
-    low, high = 0, len(allocations) - 1
+    last = len(allocations) - 1
+    high = min((index for index, choice in known.items() if target.met(choice)), default=last)
+    low = max((index + 1 for index in known if index < high), default=0)
+    guesses = 0
     while low < high:
-        middle = (low + high) // 2
-        if target.met(allocated(middle)):
-            high = middle
+        near = min(known, key=lambda index: abs(target.margin(known[index])), default=None)
+        margin = nan if near is None else target.margin(known[near])
+        index = (low + high) // 2
+        if near is not None and isfinite(margin) and guesses < _GUESSES:
+            wanted = allocations[near].error * 10 ** (margin / 10)
+            first = next((i for i, allocation in enumerate(allocations) if allocation.error <= wanted), last)
+            index = min(max(first, low), high - 1)
+        guesses += 1
+        if target.met(allocated(index)):
+            high = index
         else:
-            low = middle + 1
+            low = index + 1
     allocated(high)
 
 

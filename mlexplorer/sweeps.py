@@ -21,15 +21,18 @@ from mlexplorer.comparison import Rate
 from mlexplorer.feeds import inputs_of
 from mlexplorer.formats import load
 from mlexplorer.frames import data_frame
+from mlexplorer.graph import Node, Weight
 from mlexplorer.measurement import Measurement, Reference
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check, reporting
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
-from mlexplorer.quantization.plan import Plan, Select
+from mlexplorer.quantization.plan import LayerSizes, Plan, Select
 from mlexplorer.quantization.scheme import Scheme
+from mlexplorer.quantization.selection import groups
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.runtime.prediction import Predictor
+from mlexplorer.runtime.variations import Variations
 
 BITS = tuple(range(1, 9))
 SCHEMES: tuple[type[Scheme], ...] = (Linear, LookupTable)
@@ -55,6 +58,11 @@ class Row:
     def bits(self) -> int:
         """Bits per weight."""
         return self.scheme.bits
+
+    @property
+    def measurement(self) -> Measurement:
+        """What was measured."""
+        return Measurement(self.error, self.quality if self.metric == "PSNR" else None, self.agreement)
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def sweep(
     *,
     schemes: Sequence[type[Scheme]] = SCHEMES,
     bits: Sequence[int] = BITS,
-    layers: bool = False,
+    layers: bool | Sequence[int] = False,
     select: Select | None = None,
     calibration: Any = None,
     custom_layers: Mapping[str, CustomLayerClass] | None = None,
@@ -124,9 +132,10 @@ def sweep(
     """Measure a model in every scheme at every bit depth against itself as it is.
 
     `images` are pictures, a folder of them, or inputs by name, as in `quantize(calibration=...)`; "noise" where there
-    are none. With `layers`, each layer is quantized alone, too, at each depth. `select` says which weights are
-    quantized; `calibration` rounds them with error feedback. Rows that are in the folder `cache`, from an earlier call
-    with the same model, inputs and schemes, are read instead of measured: a sweep that was cancelled goes on.
+    are none. With `layers`, each layer is quantized alone, too, at each depth, or at those that `layers` says: the
+    network is run from there on, as all that comes before stays. `select` says which weights are quantized;
+    `calibration` rounds them with error feedback. Rows that are in the folder `cache`, from an earlier call with the
+    same model, inputs and schemes, are read instead of measured: a sweep that was cancelled goes on.
 
     The work goes through joblib: `jobs` processes of this machine, or what `joblib.parallel_config` has registered, a
     Dask cluster say. Raises InputError where the inputs do not fit, UnsupportedError and CustomLayerError where a layer
@@ -138,7 +147,8 @@ def sweep(
         None if calibration is None else inputs_of(model, calibration),
         dict(custom_layers or {}),
     )
-    plans = list(_plans(model, schemes, bits, layers, select))
+    alone = (bits if layers else ()) if isinstance(layers, bool) else layers
+    plans = list(_plans(model, schemes, bits, alone, select))
     known = _Cache(cache, job)
     found = {key: row for key, _ in plans if (row := known.read(key)) is not None}
     missing = [(key, plan) for key, plan in plans if key not in found]
@@ -181,18 +191,31 @@ class Job:
 
 
 def _plans(
-    model: Model, schemes: Sequence[type[Scheme]], bits: Sequence[int], layers: bool, select: Select | None
+    model: Model,
+    schemes: Sequence[type[Scheme]],
+    bits: Sequence[int],
+    alone: Sequence[int],
+    select: Select | None,
 ) -> Iterator[tuple[Key, Plan]]:
-    chosen = [scheme(bits=depth) for scheme in schemes for depth in bits]
-    for scheme in chosen:
-        yield Key("", scheme), Plan.uniform(model, scheme, select)
-    if layers:
-        whole = Plan.uniform(model, LookupTable(bits=8), select)
-        nodes = dict.fromkeys(weight.node for weight in model.graph.weights if weight.key in whole.schemes)
-        keys = {node: [w.key for w in model.graph.node(node).weights if w.key in whole.schemes] for node in nodes}
-        for node in nodes:
-            for scheme in chosen:
-                yield Key(node, scheme), Plan(dict.fromkeys(keys[node], scheme))
+    for scheme in schemes:
+        for depth in bits:
+            yield Key("", scheme(bits=depth)), Plan.uniform(model, scheme(bits=depth), select)
+    if alone:
+        for node, weights in quantized_layers(model, select).items():
+            for scheme in schemes:
+                for depth in alone:
+                    chosen = scheme(bits=depth)
+                    yield Key(node, chosen), Plan({weight.key: chosen for weight in weights})
+
+
+def quantized_layers(model: Model, select: Select | None) -> dict[str, list[Weight]]:
+    """The layers that are quantized, by id in the model's order, with those of their weights that are."""
+    keys = Plan.uniform(model, LookupTable(bits=8), select).schemes
+    layers: dict[str, list[Weight]] = {}
+    for weight in model.graph.weights:
+        if weight.key in keys:
+            layers.setdefault(weight.node, []).append(weight)
+    return layers
 
 
 def _measured(
@@ -211,35 +234,67 @@ def _measured(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that tasks are under way, which is why it is closed
             results.close()
+        with _LOCK:
+            _PREPARED.pop(job.digest, None)
 
 
 def _measure(job: Job, key: Key, plan: Plan) -> tuple[Key, Row]:
     """One row; runs in any process."""
-    model, reference = _prepared(job)
-    if job.calibration is None:
-        quantized = plan.apply(model)
-    else:
-        quantized = calibrate(model, plan, job.calibration, custom_layers=job.custom_layers)
-    found = reference.measure(quantized)
-    return key, _row(key, quantized.size, found)
+    nbytes, found = _prepared(job).measured(key, plan)
+    return key, Row(key.layer, key.scheme, nbytes, found.error, found.quality, found.metric, found.agreement)
 
 
-def _row(key: Key, nbytes: int, found: Measurement) -> Row:
-    return Row(key.layer, key.scheme, nbytes, found.error, found.quality, found.metric, found.agreement)
+class _Prepared:
+    """The model of a job, its outputs, and what single layers are run from, made when it is needed."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._model = job, load(job.spec)
+        self._reference = Reference(self._model, Predictor(self._model, job.custom_layers), job.inputs)
+        self._lock = threading.Lock()
+
+    def measured(self, key: Key, plan: Plan) -> tuple[int, Measurement]:
+        """The bytes of the file that a plan makes, and its distance."""
+        if self._job.calibration is None and key.layer and Variations.covers(self._model, self._node(key)):
+            with self._lock:
+                return self._sizes.with_layer(self._node(key), plan), self._alone(self._node(key), plan)
+        if self._job.calibration is None:
+            quantized = plan.apply(self._model)
+        else:
+            quantized = calibrate(self._model, plan, self._job.calibration, custom_layers=self._job.custom_layers)
+        return quantized.size, self._reference.measure(quantized)
+
+    def _alone(self, node: Node, plan: Plan) -> Measurement:
+        arrays = {}
+        for weight in node.weights:
+            if weight.key in plan.schemes:
+                scheme, axis = plan.schemes[weight.key], weight.channel_axis
+                encoded = scheme.encode(weight.array(), axis, groups=groups(node, weight), name=weight.key)
+                arrays[weight.key] = encoded.decode(weight.shape, axis, name=weight.key)
+        return self._reference.distance(self._variations.outputs(node, arrays), self._variations.original)
+
+    def _node(self, key: Key) -> Node:
+        return self._model.graph.node(key.layer)
+
+    @cached_property
+    def _sizes(self) -> LayerSizes:
+        return LayerSizes(self._model)
+
+    @cached_property
+    def _variations(self) -> Variations:
+        layers = quantized_layers(self._model, None)
+        return Variations(self._model, self._job.inputs, self._reference.names, layers, self._job.custom_layers)
 
 
-_PREPARED: dict[str, tuple[Model, Reference]] = {}
+_PREPARED: dict[str, _Prepared] = {}
 _LOCK = threading.Lock()
 
 
-def _prepared(job: Job) -> tuple[Model, Reference]:
-    """The model and its outputs, made once in each process; those of the job before are forgotten."""
+def _prepared(job: Job) -> _Prepared:
+    """What a job needs, made once in each process; what the job before needed is forgotten."""
     with _LOCK:
         if job.digest not in _PREPARED:
-            model = load(job.spec)
-            reference = Reference(model, Predictor(model, job.custom_layers), job.inputs)
             _PREPARED.clear()
-            _PREPARED[job.digest] = model, reference
+            _PREPARED[job.digest] = _Prepared(job)
         return _PREPARED[job.digest]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlexplorer.errors import QuantizationError
-from mlexplorer.graph import Node, Weight
+from mlexplorer.graph import NETWORKS, Node, Weight
 from mlexplorer.model import Model
 from mlexplorer.progress import check
 from mlexplorer.quantization import analysis
@@ -167,6 +167,35 @@ class Plan:
             more = f" and {len(keys) - 3} more" if len(keys) > 4 else ""
             lines.append(f"  {label:{width}}  {shown}{more}")
         return "\n".join(lines)
+
+
+class LayerSizes:
+    """The exact bytes of a model's files with one layer quantized; the other layers of a network are not copied."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._size = model, model.size
+        network = getattr(model.spec, model.kind) if model.kind in NETWORKS else None
+        self._network = int(network.ByteSize()) if network is not None else 0
+        own = [node.id for node in model.graph.nodes if not node.scope]
+        self._layers = dict(zip(own, network.layers, strict=True)) if network is not None else {}
+
+    def with_layer(self, node: Node, plan: Plan) -> int:
+        """The bytes with a layer as the plan has it, which says nothing of other layers."""
+        layer = self._layers.get(node.id)
+        if layer is None:  # within a pipeline, a loop or a branch
+            return plan.predicted_size(self._model)
+        planned = [weight for weight in node.weights if weight.key in plan.schemes]
+        copy, twins = copy_without(layer, [weight.params for weight in planned])
+        for weight in planned:
+            (encoded,) = _blank([plan.schemes[weight.key]], node, weight)
+            write(twins[id(weight.params)], encoded)
+        grown = _as_field(copy.ByteSize()) - _as_field(layer.ByteSize())
+        return self._size + _as_field(self._network + grown) - _as_field(self._network)
+
+
+def _as_field(nbytes: int) -> int:
+    """The bytes of a message with its length before it."""
+    return nbytes + max(1, -(-nbytes.bit_length() // 7))
 
 
 def quantize(model: Model, scheme_or_plan: Scheme | Plan, *, select: Select | None = None) -> Model:

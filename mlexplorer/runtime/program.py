@@ -57,14 +57,18 @@ class _LoopContinue(Exception):
 
 
 class _Weights(Mapping[str, Array]):
-    """The float32 arrays of a model's weights by key, decoded, and rounded where need be, when asked for."""
+    """The float32 arrays of a model's weights by key, decoded, and rounded where need be, when asked for.
 
-    def __init__(self, model: Model, half: HalfPrecision | None) -> None:
+    Those in `replaced` are taken from there.
+    """
+
+    def __init__(self, model: Model, half: HalfPrecision | None, replaced: Mapping[str, Array]) -> None:
         self._weights = {weight.key: weight for weight in model.graph.weights}
+        self._replaced = replaced
         self._rounded = {w.key for n in model.graph.nodes if half and half.rounds_weights(n) for w in n.weights}
 
     def __getitem__(self, key: str) -> Array:
-        array = self._weights[key].array()
+        array = self._replaced[key] if key in self._replaced else self._weights[key].array()
         return round_to_half(array) if key in self._rounded else array
 
     def __contains__(self, key: object) -> bool:
@@ -108,13 +112,16 @@ class Program:
         }
         self._last_read = self._find_last_reads(model.graph.nodes)
         self._segments: dict[_Key, Segment] = {}
-        self._bind(model)
+        self._bind(model, {})
 
-    def rebind(self, model: Model) -> Program:
-        """A program for a copy of the model whose weights differ; the lowered graphs are shared."""
+    def rebind(self, model: Model, replaced: Mapping[str, Array] | None = None) -> Program:
+        """A program for a copy of the model whose weights differ; the lowered graphs are shared.
+
+        Weights in `replaced`, float32 arrays by key, are taken from there and not from the model.
+        """
         other = object.__new__(Program)
         other.__dict__.update(self.__dict__)
-        other._bind(model)
+        other._bind(model, replaced or {})
         return other
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
@@ -137,8 +144,8 @@ class Program:
         if options is not None:
             options.terminate = True
 
-    def _bind(self, model: Model) -> None:
-        self._weights = _Weights(model, self._half)
+    def _bind(self, model: Model, replaced: Mapping[str, Array]) -> None:
+        self._weights = _Weights(model, self._half, replaced)
         small = [
             weight
             for node in model.graph.nodes
@@ -181,22 +188,36 @@ class Program:
 
 
 class Walk:
-    """A run that stops before layers of the main network, and goes on with the weights of other copies of the model."""
+    """A run that stops before layers of the main network, and goes on with the weights of other copies of the model.
 
-    def __init__(self, feeds: Mapping[str, Array]) -> None:
-        self._feeds = feeds
+    `outputs` are blobs that are kept besides those that a later layer reads.
+    """
+
+    def __init__(self, feeds: Mapping[str, Array], outputs: Sequence[str] = ()) -> None:
+        self._feeds, self._outputs = feeds, outputs
         self._run: _Run | None = None
         self._at = 0
+
+    @property
+    def at(self) -> int:
+        """The layer that it stands before."""
+        return self._at
 
     def to(self, program: Program, stop: int) -> Mapping[str, Array]:
         """The blobs at hand before layer `stop`, those that it or a later layer reads.
 
         The layers from where the last call stopped have the weights of `program`. Raises as `Program.run` does.
         """
-        run = self._run = self._run or _Run(program, self._feeds, ())
+        run = self._run = self._run or _Run(program, self._feeds, self._outputs)
         run.continue_with(program, self._at, stop)
         self._at = stop
         return run.blobs
+
+    def fork(self) -> Walk:
+        """Another walk that goes on from here; both share what is at hand, which no layer changes."""
+        other = Walk(self._feeds, self._outputs)
+        other._at, other._run = self._at, self._run and self._run.copy()
+        return other
 
 
 class _Run:
@@ -216,7 +237,14 @@ class _Run:
         self._program = program
         self.main(start, stop)
         last_read = program._last_read[""]
-        self.blobs = {blob: array for blob, array in self.blobs.items() if last_read.get(blob, -1) >= stop}
+        needed = self._outputs
+        self.blobs = {b: array for b, array in self.blobs.items() if b in needed or last_read.get(b, -1) >= stop}
+
+    def copy(self) -> _Run:
+        """The same run, to go on by itself."""
+        other = object.__new__(_Run)
+        other.__dict__.update(self.__dict__, blobs=dict(self.blobs), _known=dict(self._known))
+        return other
 
     def main(self, start: int, stop: int | None) -> None:
         """Run the layers from `start` to `stop` of the main network."""

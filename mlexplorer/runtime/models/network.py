@@ -35,13 +35,8 @@ class NetworkRunner:
 
     def intermediates(self, values: Values, names: Sequence[str]) -> Values:
         """Blobs by name, raw: float32 arrays of the network's own ranks; a classifier's label and probabilities too."""
-        decoded = self._decoded(names)
-        needed = [name for name in names if name not in decoded]
-        if decoded:
-            needed.append(probabilities_blob(self._model))
-        blobs = self._program.run(encode(self._model, values), list(dict.fromkeys(needed)))
-        results = _classify(self._model, blobs) if decoded else {}
-        return {name: results[name] if name in decoded else blobs[name] for name in names}
+        blobs = self._program.run(encode(self._model, values), intermediate_blobs(self._model, names))
+        return intermediate_values(self._model, blobs, names)
 
     def rebind(self, model: Model) -> NetworkRunner:
         """A runner for a copy of the model whose weights differ."""
@@ -57,11 +52,6 @@ class NetworkRunner:
     @cached_property
     def _needed(self) -> list[str]:
         return output_blobs(self._model)
-
-    def _decoded(self, names: Sequence[str]) -> set[str]:
-        if self._model.kind != "neuralNetworkClassifier":
-            return set()
-        return _label_features(self._model).intersection(names) - _written(self._model)
 
 
 def network(model: Model) -> Any:
@@ -109,6 +99,20 @@ def output_blobs(model: Model) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def intermediate_blobs(model: Model, names: Sequence[str]) -> list[str]:
+    """The blobs that `intermediate_values` needs for these names."""
+    decoded = _decoded(model, names)
+    needed = [name for name in names if name not in decoded]
+    return list(dict.fromkeys([*needed, probabilities_blob(model)] if decoded else needed))
+
+
+def intermediate_values(model: Model, blobs: Mapping[str, Array], names: Sequence[str]) -> Values:
+    """Blobs by name, raw; a classifier's label and probabilities too."""
+    decoded = _decoded(model, names)
+    results = _classify(model, blobs) if decoded else {}
+    return {name: results[name] if name in decoded else blobs[name] for name in names}
+
+
 def probabilities_blob(model: Model) -> str:
     """The blob that holds a classifier's probabilities: the one it names, else what its last layer writes."""
     classifier = network(model)
@@ -117,6 +121,13 @@ def probabilities_blob(model: Model) -> str:
     if not classifier.layers or not classifier.layers[-1].output:
         raise ModelError("the classifier has no layer that gives probabilities")
     return str(classifier.layers[-1].output[-1])
+
+
+def _decoded(model: Model, names: Sequence[str]) -> set[str]:
+    """Those of some names that are no blobs but what a classifier makes of one."""
+    if model.kind != "neuralNetworkClassifier":
+        return set()
+    return _label_features(model).intersection(names) - _written(model)
 
 
 def _label_features(model: Model) -> set[str]:
