@@ -356,6 +356,19 @@ SAMPLING = [
     Case("GridSample", [X((1, 3, 5, 7)), X((1, 4, 6, 2), -1, 1)], opset=16),
     Case("GridSample", [X((1, 3, 5, 7)), w(1, 4, 6, 2)], {"mode": "bilinear"}, opset=16, note="constant grid"),
     *(
+        Case(
+            "RoiAlign",
+            [X((2, 3, 5, 7)), X((9, 4), low, high), X((9,), 0, 2, whole=True, dtype=np.int64)],
+            {"output_height": 4, "output_width": 6, "sampling_ratio": points, "spatial_scale": 0.75,
+             "coordinate_transformation_mode": mode},
+            note=f"{low} to {high}, {points} points, {mode}",
+        )
+        for low, high, points in ((0, 5, 1), (-6, 14, 2), (2, 3, 3))
+        for mode in ("half_pixel", "output_half_pixel")
+    ),
+    Case("RoiAlign", [X((1, 3, 5, 7)), X((4, 4), 0, 5), np.zeros(4, np.int64)], {"sampling_ratio": 2}, opset=10),
+    Case("RoiAlign", [X((1, 3, 1, 7)), X((4, 4), -1, 5), np.zeros(4, np.int64)], {"sampling_ratio": 2}, note="one row"),
+    *(
         Case("GridSample", [X((1, 3, 1, 7)), X((1, 4, 6, 2), -3, 3)], {"padding_mode": padding, "align_corners": 1},
              note=f"one row {padding}")
         for padding in ("zeros", "border")
@@ -599,6 +612,11 @@ REFUSED = [
     (Case("Loop", [i(3), None, ROW]), "body"),
     (Case("GridSample", [X((1, 3, 5, 7)), X((1, 4, 6, 2))], {"mode": "cubic"}), "custom_conversion_functions"),
     (Case("GridSample", [X((1, 3, 5, 7, 4)), X((1, 4, 6, 2, 3))]), "on pictures can be"),
+    (Case("RoiAlign", [X((1, 3, 5, 7)), X((4, 4), 0, 5), np.zeros(4, np.int64)]), "sampling_ratio 0"),
+    (Case("RoiAlign", [X((1, 3, 5, 7)), X((4, 4), 0, 5), np.zeros(4, np.int64)], {"sampling_ratio": 2, "mode": "max"}),
+     "mode is 'max'"),
+    (Case("MaxUnpool", [X((1, 3, 2, 2)), X((1, 3, 2, 2), 0, 4, whole=True, dtype=np.int64)], {"kernel_shape": [2, 2]}),
+     "places of its maxima"),
     (Case("AffineGrid", [X((1, 2, 3)), X((4,), 1, 9, whole=True, dtype=np.int64)]), "only a run can tell"),
 ]  # fmt: skip
 

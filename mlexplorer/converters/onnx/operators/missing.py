@@ -14,6 +14,7 @@ REASONS: Mapping[str, str] = {
     "Compress": _OPEN,
     "If": "its condition is computed by the network; only one that is known at these shapes is decided",
     "Loop": "its number of steps is computed by the network; only constant ones are written out",
+    "MaxUnpool": "it needs the places of its maxima from a pooling, and Core ML's pooling does not tell them",
     "NonMaxSuppression": (
         "it gives as many rows as boxes are left; Core ML's layer gives a fixed number, filled up, and one box at "
         "least: end the model before it and choose the boxes in the app, or add the layer NonMaximumSuppression with "

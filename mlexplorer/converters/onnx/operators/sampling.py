@@ -1,8 +1,10 @@
-"""Pictures sampled on grids that the network computes, as spatial transformers do.
+"""Pictures sampled on grids that the network computes, as spatial transformers do, or within boxes.
 
-Core ML has no layer for it. Padding with zeros is a border of zeros around the picture, a reflection is a remainder of
-the coordinate, and then the coordinates are within the picture; its pixels are rows of a matrix, of which each corner
-of each place is gathered.
+Core ML has no layer for grids. Padding with zeros is a border of zeros around the picture, a reflection is a remainder
+of the coordinate, and then the coordinates are within the picture; its pixels are rows of a matrix, of which each
+corner of each place is gathered. For boxes it has cropResize, which repeats the border for ever and knows no boxes
+below a pixel; but the places in a box are those of a row and those of a column, so that two matrix products sample them
+and take their means.
 """
 
 from __future__ import annotations
@@ -112,3 +114,50 @@ def _corners(node: Node, x: str, size: int, nearest: bool) -> list[tuple[str, st
     before = node.add("clip", node.add("floor", x), minVal=0, maxVal=size - 2)
     share = node.add("subtractBroadcastable", x, before)
     return [(before, node.linear(share, -1, 1)), (node.linear(before, 1, 1), share)]
+
+
+@converts("RoiAlign")
+def roi_align(node: Node) -> str:
+    """Means of places in boxes [N, 4], x0, y0, x1, y1, of the pictures [B, C, H, W] with numbers [N]: [N, C, h, w]."""
+    mode, points = node.attribute("mode", "avg"), int(node.attribute("sampling_ratio", 0))
+    if mode != "avg" or points < 1:
+        raise UnsupportedError(
+            f"mode is {mode!r} and sampling_ratio {points}; means ('avg') of a given number of places can be "
+            "converted: give a function for a custom layer, custom_conversion_functions={'RoiAlign': ...}"
+        )
+    batch, _, *extent = node.input().shape
+    count, _, *sizes = node.shape
+    half = node.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel" and node.version >= 16
+    edges = node.linear(node.blob(1), float(node.attribute("spatial_scale", 1.0)), -0.5 if half else 0.0)
+    x0, y0, x1, y1 = node.add_many(4, "splitND", edges, axis=1, numSplits=4)
+    rows, columns = (
+        _means(node, ends, count, size, points, length, half)
+        for ends, size, length in zip(((y0, y1), (x0, x1)), sizes, extent, strict=True)
+    )
+    picture = node.blob(0) if batch == 1 else node.add("gather", node.blob(0), node.blob(2), axis=0)
+    return node.add("batchedMatmul", node.add("batchedMatmul", rows, picture), columns, transposeB=True)
+
+
+def _means(node: Node, ends: tuple[str, str], count: int, size: int, points: int, length: int, half: bool) -> str:
+    """What each of `length` pixels of an axis adds to each of `size` means of so many points: [N, 1, size, length].
+
+    Boxes have at least one pixel, but where coordinates are those of half pixels. Beyond a pixel from the picture there
+    is nothing, and up to there its border is repeated.
+    """
+    start, end = ends
+    span = node.add("subtractBroadcastable", end, start)
+    if not half:
+        span = node.add("maxBroadcastable", span, node.load(np.ones(1, np.float32)))
+    steps = (np.arange(size * points) + 0.5) / (size * points)
+    places = node.add("multiplyBroadcastable", span, node.load(steps[None].astype(np.float32)))
+    places = node.add("addBroadcastable", places, start)
+    places = node.reshape(places, (count, size * points), (count, size * points, 1))
+    within = [node.add("greaterEqual", places, alpha=-1), node.add("lessEqual", places, alpha=length)]
+    pixels = node.load(np.arange(length, dtype=np.float32).reshape(1, 1, length))
+    distances = node.add("subtractBroadcastable", node.add("clip", places, minVal=0, maxVal=length - 1), pixels)
+    shares = node.activation(node.linear(node.unary("ABS", distances), -1, 1), "ReLU")
+    for mask in within:
+        shares = node.add("multiplyBroadcastable", shares, mask)
+    shares = node.reshape(shares, (count, size * points, length), (count, size, points, length))
+    means = node.add("reduceMean", shares, axes=[2], keepDims=False)
+    return node.reshape(means, (count, size, length), (count, 1, size, length))
