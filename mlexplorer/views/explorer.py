@@ -164,8 +164,8 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
         `target` is in dB, on the chosen picture, of which a quarter of the pixels is used where the model accepts that;
         of a classifier that was given several pictures it is the share of them that keeps its label, 0..1. The plan is
-        of linear quantization where that is chosen, else of tables. It is looked for in the background, each layer at
-        each bit depth first; `cancel` ends it.
+        of linear quantization where that is chosen, else of tables. It is looked for in the background, each layer alone
+        first; `cancel` ends it.
         """
         self._computing.find(target)
 

@@ -15,6 +15,7 @@ from mlexplorer.exploration import Row
 from mlexplorer.model import Model
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.recommendation import Recommendation
+from mlexplorer.sensitivity import SENSED
 from mlexplorer.views.choosing import Choosing, bits_of_plan, frontier_data, plan_scheme
 from mlexplorer.views.controls import Controls
 from mlexplorer.views.curve import Curve
@@ -23,7 +24,7 @@ from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.preview import Preview
 from mlexplorer.views.view import View
 
-_SENSITIVITY_BITS = 4
+_SENSITIVITY_BITS = max(SENSED)
 """The bits at which layers are compared by what they lose."""
 
 
