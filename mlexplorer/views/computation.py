@@ -201,7 +201,8 @@ class Computation:
             with suppress(MlexplorerError):
                 self._prepare_sizes(cancelled)
             self._fail(error)
-            self._screen.say_why("There are no outputs to show. The line at the top says why.")
+            if not any(row.outputs for row in self.rows):
+                self._screen.say_why("There are no outputs to show. The line at the top says why.")
             self._prepare_histograms(cancelled)
         except Exception as error:
             self._tell("failed", f"The computation failed unexpectedly: {type(error).__name__}: {error}")

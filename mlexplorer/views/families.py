@@ -12,6 +12,7 @@ from functools import cache
 # The first pattern found in the type's name wins, so the special words come before the general ones.
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("custom", r"^custom"),
+    ("unknown", r"^unknown$"),
     ("control", r"^(copy|branch|loop\w*|cond|while_loop|list_\w+|make_list|read_state|identity)$"),
     (
         "classic",

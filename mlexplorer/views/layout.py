@@ -40,6 +40,7 @@ COLOURS: Mapping[str, str] = {
     "control": "#a8500f",
     "classic": "#3c7a89",
     "custom": "#d6156c",
+    "unknown": "#c2251a",
     "network": "#53648c",
     "feature": "#4a4f57",
 }

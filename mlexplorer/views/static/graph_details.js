@@ -100,6 +100,8 @@ function connections(node, graph, choose) {
   return group;
 }
 
+const UNKNOWN = "This version of mlexplorer knows no layer of this type and cannot run it: the file is newer, or it is damaged. What is in the layer stays as it is when the model is saved.";
+
 function nodeDetails(node, graph, { before, folds, colouring, source, choose }) {
   const { custom } = node;
   const value = colouring && !colouring.byType && !["size", "bits"].includes(colouring.name) ? colouring.textOf(node.id) : "";
@@ -108,6 +110,7 @@ function nodeDetails(node, graph, { before, folds, colouring, source, choose }) 
     html("header", {}, badge(node, graph.colours), html("h3", {}, node.name || node.type)),
     before,
     folds,
+    node.family === "unknown" ? html("p", { class: "note" }, UNKNOWN) : null,
     value || bits ? definitions([[colouring.title, value || bits]]) : null,
     custom
       ? section("Custom layer", definitions([

@@ -189,8 +189,9 @@ class Drawing {
     const { x, y, width, height } = this.places.get(box.key);
     const colour = this.graph.colours[box.family];
     const custom = box.family === "custom";
-    const body = { class: "body", d: outlineOf(box, width, height), stroke: colour, "stroke-width": custom ? 2.5 : 1.2 };
-    if (box.isFeature) body["stroke-dasharray"] = "5 3";
+    const unknown = box.family === "unknown";
+    const body = { class: "body", d: outlineOf(box, width, height), stroke: colour, "stroke-width": custom || unknown ? 2.5 : 1.2 };
+    if (box.isFeature || unknown) body["stroke-dasharray"] = "5 3";
     const sheets = box.kind === "network" ? [6, 3] : box.kind === "chain" ? [3] : [];
     const left = custom ? STAR_BAND : 0;
     const middle = (left + width - (box.fold ? 18 : 0)) / 2;
