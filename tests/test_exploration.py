@@ -204,15 +204,31 @@ def test_unknown_schemes_are_refused() -> None:
         list(every_row(painter(), photo(), schemes=["octree"]))
 
 
-def test_known_sizes_are_used_only_where_all_are_known() -> None:
+def test_sizes_that_are_not_known_are_computed_when_they_are_needed() -> None:
     model = painter()
     expected = {row.key: row.nbytes for row in sizes(model)}
-    original = {key: nbytes for key, nbytes in expected.items() if key[0] == ORIGINAL}
-    inputs = read_inputs(model, photo())[0]
-    for known in (None, original, expected):
-        runs = Runs(model, inputs, known_sizes=known)
-        step = next(step for step in runs.steps(0) if step.scheme != ORIGINAL)
-        assert runs.row(step).nbytes == expected[step.key]
+    original, (key, nbytes) = (ORIGINAL, 32), next(item for item in expected.items() if item[0][0] != ORIGINAL)
+    for given, added in (({}, nbytes), ({original: 5}, nbytes), ({key: 7}, 7)):
+        known = dict(given)
+        runs = Runs(model, read_inputs(model, photo())[0], known_sizes=known)
+        step = next(step for step in runs.steps(0) if step.key == key)
+        assert runs.row(step).nbytes == added
+        assert known == {original: expected[original], **given, key: added}
+
+
+def test_a_picture_is_resized_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    resized: list[float] = []
+
+    def resize_and_count(*arguments: Any, scale: float = 1.0) -> Any:
+        resized.append(scale)
+        return resize(*arguments, scale=scale)
+
+    monkeypatch.setattr("mlexplorer.exploration.resize", resize_and_count)
+    runs = Runs(painter(), read_inputs(painter(), [photo(), photo(seed=3)])[0], bits=[2, 3])
+    for image in (0, 1):
+        for step in runs.steps(image):
+            runs.row(step)
+    assert sorted(resized) == [0.5, 0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("calibration", ["noise", [photo(seed=4)]])

@@ -35,6 +35,7 @@ from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.recommendation import Recommendation, recommend
 from mlexplorer.runtime.images import PictureLike, picture_sources
+from mlexplorer.sensitivity import sensed
 from mlexplorer.sweeps import Sweep, sweep
 from mlexplorer.views.background import Background
 from mlexplorer.views.choosing import plan_scheme
@@ -101,9 +102,10 @@ class Computation:
         self._done: set[Step] = set()
         self._lock = threading.Lock()
         self._sizes: dict[Key, int] = {}
+        self._announced = ""
         self._runs: Runs | None = None
         self._measured = False
-        self._sensitivities: dict[type[Scheme], Sweep] = {}
+        self._sensitivities: dict[tuple[type[Scheme], int | None], Sweep] = {}
         self._opened, self._repeats = time.perf_counter(), [*REPEATS]
 
     @property
@@ -211,10 +213,14 @@ class Computation:
             self._screen.working("", 0, 0, 0)
             if self._closed:
                 self._release()
+            else:
+                self._screen.prepare_histogram(self._announced)
 
     def _prepare(self, cancelled: threading.Event) -> None:
         """The sizes of the original and of what is chosen, the pictures, and then the lowered network."""
         if not self._sizes:
+            self._announced = self._chosen.layer
+            self._screen.histogram.announce(self._announced)
             chosen = [name for name in SCHEMES if KINDS.get(self._chosen.scheme) is SCHEMES[name]]
             self._add_sizes(sizes(self._model, chosen, [self._chosen.bits]), cancelled)
         self._show_arrived(cancelled)
@@ -224,16 +230,13 @@ class Computation:
             self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=self._sizes)
 
     def _prepare_sizes(self, cancelled: threading.Event) -> None:
-        """All sizes and the histogram of the chosen layer, which need no run: the first picture need not wait for them.
-
-        Nothing where that was done before.
-        """
+        """All sizes and a histogram, which need no run, but would keep the first picture waiting; once is enough."""
         if self._sized:
             return
         self._tell("running", "Computing file sizes")
         self._add_sizes(sizes(self._model), cancelled)
         self._sized = True
-        self._screen.prepare_histogram(self._chosen.layer)
+        self._screen.prepare_histogram(self._announced)
 
     def _add_sizes(self, rows: Iterable[Row], cancelled: threading.Event) -> None:
         for row in rows:
@@ -326,7 +329,7 @@ class Computation:
         def report(text: str, done: int, total: int) -> None:
             self._tell("running", f"Looking for a mixed plan: {text}", done, total)
 
-        self._screen.searching("running", "Looking: every layer at every depth …")
+        self._screen.searching("running", "Looking: what each layer matters …")
         try:
             self._prepare(cancelled)
             check(cancelled)
@@ -345,7 +348,7 @@ class Computation:
     def _recommended(
         self, image: int, target: float, report: Progress, cancelled: threading.Event
     ) -> tuple[Recommendation, str]:
-        """What keeps the target, and on what, in words; of a classifier each layer is measured once for all targets."""
+        """What keeps the target, and on what, in words; each layer is measured once for all targets."""
         assert self._runs is not None
         kind, runs = self._mixed_kind(), self._runs
         options: dict[str, Any] = {
@@ -353,20 +356,20 @@ class Computation:
             "progress": report,
             "cancelled": cancelled,
         }
-        if not runs.counts:
-            metric = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr"
-            options[metric] = target
-            given = runs.coarse(image)
-            found = recommend(self._model, [given], scheme=kind, **options)
-            part = "" if given.size == runs.full(image).size else ", at a quarter of its pixels"
-            return found, f"{self._inputs[image][0]}{part}"
-        pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
-        if kind not in self._sensitivities:
-            some = pictures[:: -(-len(pictures) // SENSED)]
-            self._sensitivities[kind] = sweep(self._model, some, schemes=(kind,), layers=True, **options)
-        known = self._sensitivities[kind]
-        found = recommend(self._model, pictures, agreement=target, scheme=kind, sensitivities=known, **options)
-        return found, f"{len(pictures)} pictures"
+        if runs.counts:
+            pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
+            some, metric, of = pictures[:: -(-len(pictures) // SENSED)], "agreement", None
+            name = f"{len(pictures)} pictures"
+        else:
+            pictures = some = [runs.coarse(image)]
+            metric, of = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr", image
+            part = "" if runs.coarse(image) is runs.full(image) else ", at a quarter of its pixels"
+            name = f"{self._inputs[image][0]}{part}"
+        if (kind, of) not in self._sensitivities:
+            measured = sweep(self._model, some, schemes=(kind,), bits=(), layers=sensed(BITS), **options)
+            self._sensitivities[kind, of] = measured
+        options |= {metric: target, "sensitivities": self._sensitivities[kind, of]}
+        return recommend(self._model, pictures, scheme=kind, **options), name
 
     def _mixed_kind(self) -> type[Scheme]:
         """What a mixed plan is made of: of the chosen scheme, or of that of the plan which is chosen."""

@@ -49,6 +49,11 @@ class Histogram(View):
         self._background = Background("mlexplorer histogram")
         self.publish("kernel", {"type": "kernel", "asks": model is not None})
 
+    def announce(self, layer: str) -> None:
+        """Show which weights a layer has: the page then waits for their histograms, which `prepare` is to send."""
+        if self._model is not None and layer:
+            self.publish(("layer", layer), layer_data(self._model.graph.node(layer)))
+
     def prepare(self, layer: str) -> None:
         """Compute and send the histograms of a layer's weights, unless that was done before."""
         with self._preparing:

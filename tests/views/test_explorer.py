@@ -14,6 +14,8 @@ import mlexplorer as mle
 from mlexplorer.errors import CustomLayerError, InputError
 from mlexplorer.exploration import Calibrated, Runs, Step
 from mlexplorer.views.background import Background
+from mlexplorer.views.histogram import Histogram
+from mlexplorer.views.screen import Screen
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
 
@@ -272,6 +274,34 @@ def test_what_cannot_be_calibrated_leaves_the_other_outputs(explorers: Any, tmp_
     assert {row.stage for row in explorer.results} == {"full"}
     assert len(explorer.results) == 17
     assert not [c for c in Page(explorer.preview).say(type="ready") if c["type"] == "notice"]
+
+
+def test_the_first_picture_waits_for_what_is_chosen_only(explorers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+    add, prepare = Screen.add, Histogram.prepare
+    monkeypatch.setattr(Screen, "add", lambda self, row: (done.append((row.stage, *row.key)), add(self, row)))
+    monkeypatch.setattr(Histogram, "prepare", lambda self, layer: (done.append(layer), prepare(self, layer)))
+    explorer = explorers(painter(), photo(), bits=3, scheme="linear")
+    assert explorer.wait(SECONDS)
+    assert done[:3] == [("size", "original", 32), ("size", "linear", 3), ("coarse", "original", 32)]
+    assert {stage for stage, *_ in done[3:18]} == {"size"}
+    assert len({tuple(key) for _, *key in done[3:18]}) == 15
+    assert done[18:20] == ["brush", ("coarse", "linear", 3)]
+
+
+def test_the_page_waits_for_a_histogram_that_comes_even_where_the_computation_is_cancelled(
+    explorers: Any, slow_rows: threading.Event
+) -> None:
+    explorer = explorers(painter(), photo())
+    while progress(explorer)["text"] != "Computing the 32-bit original, coarse":
+        time.sleep(0.01)
+    page = Page(explorer.histogram)
+    assert [message["layer"] for message in page.say(type="ready") if message["type"] == "layer"] == ["brush"]
+    assert not any(message["type"] == "weight" for message in page.say(type="ready"))
+    explorer.cancel()
+    slow_rows.set()
+    assert explorer.wait(SECONDS)
+    assert any(message["type"] == "weight" for message in page.say(type="ready"))
 
 
 def test_closing_stops_the_thread(explorers: Any, slow_rows: threading.Event) -> None:
