@@ -115,9 +115,10 @@ def recommend(
     "Efficient bit allocation for an arbitrary set of quantizers", 1988). Every choice was run as a whole on all
     `images` before it is given. `sensitivities` are such a sweep that was made before, of the same model and `scheme`,
     at any depths; fewer images may be enough for it, and it serves any target. Where it has no whole models,
-    `sweep(..., bits=(), layers=[2, 5])` say, there is no uniform choice. The other arguments are those of `sweep`; with
-    `calibration` the chosen models are rounded with error feedback. Raises InputError unless there is one target, or
-    where `sensitivities` say nothing of single layers, and as `sweep` does.
+    `sweep(..., bits=(), layers=[2, 5])` say, there is no uniform choice.
+    The other arguments are those of `sweep`; with `calibration`, single layers and whole models are rounded with error
+    feedback, for which plans are better where it was at work when the layers were measured. Raises InputError unless
+    there is one target, or where `sensitivities` say nothing of single layers, and as `sweep` does.
     """
     target = _Target.of(psnr=psnr, snr=snr, agreement=agreement, nbytes=nbytes)
     found = sensitivities or sweep(
@@ -127,6 +128,7 @@ def recommend(
         bits=bits,
         layers=sensed(bits),
         select=select,
+        calibration=calibration,
         custom_layers=custom_layers,
         cache=cache,
         jobs=jobs,
@@ -139,7 +141,7 @@ def recommend(
     allocations = _allocations(model, every, select)
     with reporting(progress) as report:
         trial = _Trial(model, images, calibration, custom_layers, report, cancelled)
-        are_these = sensitivities is None and calibration is None
+        are_these = sensitivities is None
         uniform = [
             Choice(plan, row.scheme.label, row.nbytes, row.measurement)
             if are_these

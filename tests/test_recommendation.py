@@ -83,6 +83,22 @@ def test_an_agreement_is_kept_by_plans_from_sensitivities_that_were_measured_bef
         recommend(model, pictures, agreement=1, sensitivities=Sweep(known.models, known.original_nbytes))
 
 
+def test_with_calibration_layers_and_models_are_rounded_with_error_feedback() -> None:
+    model = deep_painter()
+    budget = mle.quantize(model, mle.LookupTable(bits=3)).size
+    found = recommend(model, photo(), nbytes=budget, bits=(2, 3, 4), calibration="noise", progress=False)
+    original = mle.predict(model, {"photo": photo()})["painted"]
+    for choice in (found.uniform, found.mixed):
+        assert choice is not None
+        small = mle.quantize(model, choice.plan, calibration="noise", progress=False)
+        assert small.size == choice.nbytes <= budget
+        quality = mle.psnr(original, mle.predict(small, {"photo": photo()})["painted"])
+        assert quality == pytest.approx(choice.measurement.psnr, rel=1e-6)
+    plain = mle.sweep(model, photo(), schemes=[mle.LookupTable], bits=(), layers=(2, 4), progress=False)
+    assert [(row.layer, row.bits) for row in found.sweep.layers] == [(row.layer, row.bits) for row in plain]
+    assert all(one.error != other.error for one, other in zip(found.sweep.layers, plain, strict=True))
+
+
 def test_what_cannot_be_met_is_none() -> None:
     found = recommend(deep_painter(), photo(), nbytes=10, bits=(4, 8))
     assert (found.uniform, found.mixed, found.best) == (None, None, None)
