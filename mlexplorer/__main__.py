@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Open the explorer in JupyterLab: on the bundled style network, or on a model of yours.",
     )
     parser.add_argument("model", nargs="?", help="a .mlmodel, a .mlpackage, or an address of one (default: bundled)")
-    parser.add_argument("--images", type=Path, help="a picture or a folder of pictures to try the model on")
+    parser.add_argument("--images", help="a picture, its address, or a folder of pictures to try the model on")
     parser.add_argument("--bits", type=int, choices=range(1, 9), help="bits per weight to begin with, with a model")
     parser.add_argument("--scheme", choices=STARTS, help="how its weights are quantized to begin with")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where the notebooks go (%(default)s)")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def prepare(folder: Path, model: str | Path | None = None, images: Path | None = None, **chosen: Any) -> Path:
+def prepare(folder: Path, model: str | Path | None = None, images: str | Path | None = None, **chosen: Any) -> Path:
     """Copy the teaching notebooks to a folder, never over one that is there, and return the notebook to open.
 
     With a model, that is a notebook with the three lines that explore it, where `chosen` (`bits`, `scheme`) is what the
@@ -63,10 +63,14 @@ def prepare(folder: Path, model: str | Path | None = None, images: Path | None =
     """
     from mlexplorer.formats import is_address  # not with --help, which is there at once
 
-    given = None if model is None else str(model) if is_address(model) else str(Path(model).resolve())
-    for path in (images, None if is_address(given) else given):
-        if path is not None and not Path(path).exists():
-            raise InputError(f"{path}: there is no such file or folder")
+    def found(source: str | Path | None) -> str | None:
+        if source is None or is_address(source):
+            return None if source is None else str(source)
+        if not Path(source).exists():
+            raise InputError(f"{source}: there is no such file or folder")
+        return str(Path(source).resolve())
+
+    given, pictures = found(model), found(images)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source in _notebooks():
@@ -75,8 +79,8 @@ def prepare(folder: Path, model: str | Path | None = None, images: Path | None =
         if given is None:
             return folder / _notebooks()[0].name
         name = Path(unquote(urlsplit(given).path) if is_address(given) else given).stem or "model"
-        lines = _lines(given, images, chosen)
-        wanted = lines if images or chosen else lines[:-1]
+        lines = _lines(given, pictures, chosen)
+        wanted = lines if pictures or chosen else lines[:-1]
         named = _numbered(folder / f"{name}.ipynb")
         notebook = next(path for path in named if not path.exists() or _holds(path, wanted))
         if not notebook.exists():
@@ -112,8 +116,8 @@ def _holds(notebook: Path, lines: Sequence[str]) -> bool:
     return found.issuperset(line.strip() for line in lines)
 
 
-def _lines(source: str, images: Path | None, chosen: Mapping[str, Any]) -> list[str]:
-    given = {"images": str(images.resolve())} if images else {}
+def _lines(source: str, pictures: str | None, chosen: Mapping[str, Any]) -> list[str]:
+    given = {"images": pictures} if pictures else {}
     arguments = ", ".join(["model", *(f"{name}={value!r}" for name, value in {**given, **chosen}.items())])
     return ["import mlexplorer as mle", f"model = mle.load({source!r})", f"mle.explore({arguments})"]
 

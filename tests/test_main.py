@@ -30,11 +30,14 @@ def test_a_model_gets_a_notebook_that_explores_it(tmp_path: Path) -> None:
     assert cells[0].source.endswith(f"mle.explore(model, images={str(samples.FOLDER)!r})")
 
 
-def test_a_model_may_be_at_an_address(tmp_path: Path) -> None:
+def test_a_model_and_pictures_may_be_at_an_address(tmp_path: Path) -> None:
     notebook = prepare(tmp_path, "https://example.org/models/Squeeze%20Net.mlmodel?raw=1")
     assert notebook.name == "Squeeze Net.ipynb"
     source = nbformat.read(notebook, as_version=4).cells[0].source
     assert "mle.load('https://example.org/models/Squeeze%20Net.mlmodel?raw=1')" in source
+    notebook = prepare(tmp_path, samples.FOLDER / "style_mosaic.mlmodel", "https://example.org/cat.jpg")
+    source = nbformat.read(notebook, as_version=4).cells[0].source
+    assert source.endswith("mle.explore(model, images='https://example.org/cat.jpg')")
 
 
 def test_what_was_asked_for_is_opened_and_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -84,6 +87,8 @@ def test_what_the_explorer_begins_with_can_be_given(tmp_path: Path, monkeypatch:
 def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"absent\.mlmodel"):
         prepare(tmp_path, tmp_path / "absent.mlmodel")
+    with pytest.raises(InputError, match="nowhere: there is no such file"):
+        prepare(tmp_path, samples.FOLDER / "style_mosaic.mlmodel", "nowhere")
     assert main([str(tmp_path / "absent.mlmodel"), "--folder", str(tmp_path)]) == 1
     assert "there is no such file" in capsys.readouterr().err
     blocked = tmp_path / "file"
