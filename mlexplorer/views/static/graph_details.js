@@ -100,7 +100,7 @@ function connections(node, graph, choose) {
   return group;
 }
 
-const UNKNOWN = "This version of mlexplorer knows no layer of this type and cannot run it: the file is newer, or it is damaged. What is in the layer stays as it is when the model is saved.";
+const UNKNOWN_LAYER = "This version of mlexplorer knows no layer of this type and cannot run it: the file is newer, or it is damaged. What is in the layer stays as it is when the model is saved.";
 
 function nodeDetails(node, graph, { before, folds, colouring, source, choose }) {
   const { custom } = node;
@@ -110,7 +110,7 @@ function nodeDetails(node, graph, { before, folds, colouring, source, choose }) 
     html("header", {}, badge(node, graph.colours), html("h3", {}, node.name || node.type)),
     before,
     folds,
-    node.family === "unknown" ? html("p", { class: "note" }, UNKNOWN) : null,
+    node.family === "unknown" ? html("p", { class: "note" }, UNKNOWN_LAYER) : null,
     value || bits ? definitions([[colouring.title, value || bits]]) : null,
     custom
       ? section("Custom layer", definitions([
