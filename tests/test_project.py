@@ -49,6 +49,18 @@ def test_importing_is_light() -> None:
     assert imported == []
 
 
+def test_the_explorer_imports_nothing_that_its_first_picture_need_not_wait_for() -> None:
+    later = ("onnx", "onnxruntime", "joblib", "matplotlib", "sklearn", "torch", "PIL.TgaImagePlugin")
+    code = (
+        "import sys, json, mlexplorer; from PIL import Image;"
+        "mlexplorer.explore; from mlexplorer.views.preview_data import thumbnail;"
+        "thumbnail(Image.new('RGB', (8, 4)));"
+        f"print(json.dumps([m for m in {later!r} if m in sys.modules]))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert json.loads(output) == []
+
+
 LAYER_TYPES = {field.name for field in spec.NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"].fields}
 
 

@@ -11,10 +11,9 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf, isfinite
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mlexplorer.errors import Cancelled, CustomLayerError, MlexplorerError, ModelError, UnsupportedError
@@ -25,9 +24,13 @@ from mlexplorer.runtime.custom import CustomLayerClass, CustomStep, registered_c
 from mlexplorer.runtime.custom_stub import missing_layers_text
 from mlexplorer.runtime.half_precision import HalfPrecision, round_to_half
 from mlexplorer.runtime.loops import Watch
-from mlexplorer.runtime.lowering import Segment, lower
 from mlexplorer.runtime.room import check_room
-from mlexplorer.runtime.sessions import Session
+
+if TYPE_CHECKING:
+    from onnxruntime import RunOptions
+
+    from mlexplorer.runtime.lowering import Segment
+    from mlexplorer.runtime.sessions import Session
 
 Array = NDArray[Any]
 
@@ -159,7 +162,7 @@ class Program:
             digest.update(weight.key.encode() + self._weights[weight.key].tobytes())
         self._baked_digest = digest.digest()
         self._sessions: dict[_Key, Session] = {}
-        self._run_options: onnxruntime.RunOptions | None = None
+        self._run_options: RunOptions | None = None
         self._cancelled = threading.Event()
 
     def _check(self, *, legacy: bool) -> None:
@@ -270,6 +273,12 @@ class _Run:
                 index += 1
 
     def _segment(self, scope: str, nodes: Sequence[Node], start: int) -> int:
+        # onnx and onnxruntime take as long to import as numpy: the page shows the explorer before something runs
+        from onnxruntime import RunOptions
+
+        from mlexplorer.runtime.lowering import lower
+        from mlexplorer.runtime.sessions import Session
+
         program = self._program
         last_read = program._last_read[scope]
         if all(blob in self.blobs for blob in nodes[start].inputs):
@@ -305,7 +314,7 @@ class _Run:
                     arrays = {use.name: use.array(program._weights) for use in segment.uses}
                 session = Session(segment.model, arrays)
                 _keep(program._sessions, key, session)
-            program._run_options = options = onnxruntime.RunOptions()
+            program._run_options = options = RunOptions()
             try:
                 results = session.run({name: self.blobs[blob] for blob, name in segment.inputs}, options)
             finally:

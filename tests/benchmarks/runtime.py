@@ -109,7 +109,7 @@ def cold_ours(model_path: str, data_path: str) -> dict[str, float]:
     """In a process of its own: from a model file to its first prediction."""
     start = time.perf_counter()
     import mlexplorer as mle
-    from mlexplorer.runtime import program
+    from mlexplorer.runtime import lowering, sessions
 
     load, predictor_class = mle.load, mle.Predictor
     picture = Image.fromarray(np.load(data_path)["picture"])
@@ -125,8 +125,8 @@ def cold_ours(model_path: str, data_path: str) -> dict[str, float]:
 
         return run
 
-    program.lower = watched("lower", program.lower)
-    program.Session = watched("session", program.Session)  # type: ignore[assignment, misc]
+    lowering.lower = watched("lower", lowering.lower)
+    sessions.Session = watched("session", sessions.Session)  # type: ignore[assignment, misc]
     start, cpu = time.perf_counter(), time.process_time()
     model = load(model_path)
     spent["load"] = time.perf_counter() - start
