@@ -54,7 +54,7 @@ const svg = (tag, attributes = {}, ...children) =>
 
 const ORPHANED = "The kernel that computed this is gone. What is shown stays; to compute and to save, run the cell again.";
 const UNREACHED = "The kernel cannot be reached. What is chosen here reaches it once it can be again; until then nothing new comes.";
-const PATIENCE = 1000;
+const LOST_AFTER = 1000;
 
 // A line that says that the kernel is gone, or that the connection to it has been lost for a while.
 function kernelLine({ root, model }) {
@@ -71,7 +71,7 @@ function kernelLine({ root, model }) {
   const watch = (_, status) => {
     clearTimeout(waiting);
     if (status === "connected" && !gone) write(line);
-    else waiting = setTimeout(() => { if (!gone) write(line, UNREACHED); }, PATIENCE);
+    else waiting = setTimeout(() => { if (!gone) write(line, UNREACHED); }, LOST_AFTER);
   };
   statusChanged?.connect(listen);
   connectionStatusChanged?.connect(watch);
