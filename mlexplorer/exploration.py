@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,6 +213,7 @@ def original_bits(model: Model) -> int:
 class Calibrated:
     """Copies of a model that are rounded with error feedback, by scheme and bits: made when asked for, and kept.
 
+    Of mixed plans the copy of the latest one is kept.
     `calibration` is "noise", or pictures or inputs as `inputs_of` takes them; `custom_layers` are classes by
     name.
     """
@@ -226,29 +228,45 @@ class Calibrated:
         self._calibration = calibration
         self._inputs: list[dict[str, Any]] | None = None
         self._models: dict[Key, Model] = {}
-        self._locks = {key: threading.Lock() for key in _choices(tuple(WITH_FEEDBACK), BITS)}
+        self._locks = {key: threading.Lock() for key in [*_choices(tuple(WITH_FEEDBACK), BITS), (MIXED, 0)]}
+        self._mixed: tuple[Plan, Model] | None = None
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._models
+    def __contains__(self, key: Key | Plan) -> bool:
+        mixed = self._mixed
+        return key in self._models if isinstance(key, tuple) else mixed is not None and mixed[0] == key
 
     def model(self, key: Key, progress: LayerProgress | None = None, cancelled: threading.Event | None = None) -> Model:
         """The copy in a scheme of `WITH_FEEDBACK` at a bit depth; another thread that asks for the same one waits.
 
         Raises as `calibrate` and `inputs_of` do, and Cancelled once `cancelled` is set.
         """
+        with self._one_at_a_time(key, cancelled):
+            if key not in self._models:
+                plan = Plan.uniform(self.original, scheme(*key))
+                self._models[key] = self._calibrate(plan, progress, cancelled)
+            return self._models[key]
+
+    def of_plan(
+        self, plan: Plan, progress: LayerProgress | None = None, cancelled: threading.Event | None = None
+    ) -> Model:
+        """The copy that a mixed plan makes; waits and raises as `model` does."""
+        with self._one_at_a_time((MIXED, 0), cancelled):
+            if self._mixed is None or self._mixed[0] != plan:
+                self._mixed = plan, self._calibrate(plan, progress, cancelled)
+            return self._mixed[1]
+
+    @contextmanager
+    def _one_at_a_time(self, key: Key, cancelled: threading.Event | None) -> Iterator[None]:
         while not self._locks[key].acquire(timeout=0.1):
             check(cancelled)
         try:
-            if key not in self._models:
-                self._models[key] = self._calibrate(key, progress, cancelled)
-            return self._models[key]
+            yield
         finally:
             self._locks[key].release()
 
-    def _calibrate(self, key: Key, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
+    def _calibrate(self, plan: Plan, progress: LayerProgress | None, cancelled: threading.Event | None) -> Model:
         if self._inputs is None:
             self._inputs = inputs_of(self.original, self._calibration)
-        plan = Plan.uniform(self.original, scheme(*key))
         numbers: dict[str, int] = {}
         for weight in plan.schemes:
             numbers.setdefault(weight.rpartition(":")[0], len(numbers) + 1)
@@ -292,9 +310,9 @@ class Runs:
         self._references: dict[tuple[int, str], dict[str, Any]] = {}
         self._calibrated = calibrated or Calibrated(model)
         self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
-        self._plan = Plan({})
+        self._plan, self._mixed_feedback = Plan({}), False
         self._agrees: dict[Key, dict[int, bool]] = {}
-        self._quantized: tuple[tuple[Key, Plan], Predictor] | None = None
+        self._quantized: tuple[tuple[Key, Plan, bool], Predictor] | None = None
         self._stopped = threading.Event()
         classes = class_outputs(model)
         names = {feature.name: feature.type for feature in model.outputs}
@@ -304,14 +322,14 @@ class Runs:
 
     @property
     def plan(self) -> Plan:
-        """The mixed plan; with another one, what was counted of the one before is forgotten."""
+        """The mixed plan."""
         return self._plan
 
-    @plan.setter
-    def plan(self, plan: Plan) -> None:
-        if plan != self._plan:
+    def mix(self, plan: Plan, feedback: bool = False) -> None:
+        """Run another mixed plan, rounded with error feedback or not; what was counted of the last one is forgotten."""
+        if (plan, feedback) != (self._plan, self._mixed_feedback):
             self._agrees = {key: agrees for key, agrees in self._agrees.items() if key[0] != MIXED}
-        self._plan = plan
+        self._plan, self._mixed_feedback = plan, feedback
 
     @property
     def input_name(self) -> str:
@@ -424,11 +442,13 @@ class Runs:
 
     def _predictor_of(self, step: Step, progress: LayerProgress | None, cancelled: threading.Event | None) -> Predictor:
         """What runs a quantized copy; the latest one is kept, for the next picture."""
-        key = step.key, self.plan
+        key = step.key, self.plan, self._mixed_feedback
         if self._quantized is None or self._quantized[0] != key:
             self._quantized = None
             if step.scheme in WITH_FEEDBACK:
                 model = self._calibrated.model(step.key, progress, cancelled)
+            elif step.scheme == MIXED and self._mixed_feedback:
+                model = self._calibrated.of_plan(self.plan, progress, cancelled)
             elif step.scheme == MIXED:
                 model = self.plan.apply(self._model, cancelled)
             else:

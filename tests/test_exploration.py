@@ -358,7 +358,7 @@ def test_agreement_counts_the_pictures_so_far_that_keep_their_label() -> None:
     assert runs.row(Step(2, "full", "lookup_table", 3)).agreement == found[-1], "a picture counts once"
     assert runs.row(Step(2, "full", ORIGINAL, 32)).agreement == 1.0
     for plan, expected in ((mle.Plan.uniform(model, mle.LookupTable(bits=3)), sum(keeps)), (mle.Plan({}), 6)):
-        runs.plan = plan
+        runs.mix(plan)
         rates = [runs.row(Step(image, "full", "mixed", image + 1)).agreement for image in range(6)]
         assert (rates[-1].count, rates[-1].total) == (expected, 6), "another plan is counted anew"  # type: ignore[union-attr]
 

@@ -81,7 +81,8 @@ class _AnotherIsChosen(Exception):
 class Computation:
     """Computes, in one thread, what is missing of what is chosen, and tells the screen.
 
-    `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none;
+    `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none,
+    and `feedback` whether it is rounded with error feedback;
     `images` is what the model is run on as it was given, None for the samples and once it is closed.
     """
 
@@ -90,6 +91,7 @@ class Computation:
     ) -> None:
         self.error: MlexplorerError | None = None
         self.plan: Plan | None = None
+        self.feedback = False
         self.background = Background("mlexplorer explorer")
         self.images: Any = images
         self._model, self._calibrated = model, calibrated
@@ -141,15 +143,15 @@ class Computation:
         if not asked or self._cancelled or not self.background.busy:
             self.resume()
 
-    def take(self, plan: Plan) -> int:
+    def take(self, plan: Plan, feedback: bool) -> int:
         """Put a mixed plan in the place of the one before, whose outputs are forgotten; `resume` computes its own.
 
-        Returns the bytes of its file.
+        Its weights are rounded with error feedback or not. Returns the bytes of its file.
         """
         assigned = plan.assignments(self._model)
         bits = round(sum(scheme.bits for _, _, scheme in assigned) / max(len(assigned), 1))
         size = plan.predicted_size(self._model)
-        self.plan = plan
+        self.plan, self.feedback = plan, feedback
         self._done = {step for step in self._done if step.scheme != MIXED}
         self._add(Row(MIXED, bits, size))
         return size
@@ -313,15 +315,30 @@ class Computation:
     def _run_mixed(self, image: int, cancelled: threading.Event) -> None:
         """The output of the mixed plan, where there is one: what was just set by hand is waited for."""
         assert self._runs is not None
-        plan = self.plan
+        plan, feedback = self.plan, self.feedback
         step = Step(image, "full", MIXED, self._chosen.bits)
         if plan is None or step in self._done:
             return
-        self._runs.plan = plan
+        self._runs.mix(plan, feedback)
+
+        def report(layer: int, layers: int) -> None:
+            self._repeat()
+            self._tell("running", f"{step.label} + feedback: layer {layer} of {layers}", layer - 1, layers)
+
         self._tell("running", f"Computing {step.label}")
-        self._add(self._row(step, cancelled))
-        if plan is self.plan:
+        try:
+            self._add(self._row(step, cancelled, report))
+        except Cancelled:
+            raise
+        except (MlexplorerError, OSError) as error:
+            if not feedback:
+                raise
+            self._fail(error)
+            return
+        if (plan, feedback) == (self.plan, self.feedback):
             self._done.add(step)
+            if feedback:
+                self._screen.histogram.show_plan(plan, self._calibrated.of_plan(plan))
 
     def _search(self, image: int, target: float, cancelled: threading.Event) -> None:
         """Find a mixed plan and take it: of classifiers on all pictures, of others on the chosen one."""
@@ -329,7 +346,7 @@ class Computation:
         def report(text: str, done: int, total: int) -> None:
             self._tell("running", f"Looking for a mixed plan: {text}", done, total)
 
-        self._screen.searching("running", "Looking: what each layer matters …")
+        self._screen.searching("running", "Looking: how much each layer matters …")
         try:
             self._prepare(cancelled)
             check(cancelled)

@@ -111,11 +111,13 @@ class Controls(View):
         on_download: Callable[[str, int], bytes] | None = None,
         on_cancel: Callable[[], None] | None = None,
         on_resume: Callable[[], None] | None = None,
+        on_feedback: Callable[[bool], None] | None = None,
         **traits: Any,
     ) -> None:
         super().__init__(**traits)
         self._on_download = on_download
         self._on_save, self._on_cancel, self._on_resume = on_save, on_cancel, on_resume
+        self._on_feedback = on_feedback
         if model is not None:
             names = {**model_data(model, source), "calibration": calibration}
             self.publish("model", {**names, "saves": on_save is not None, "calibrates": on_resume is not None})
@@ -126,9 +128,9 @@ class Controls(View):
         """Take in a row of a sweep."""
         publish_row(self, row)
 
-    def show_plan(self, weights: Mapping[str, int], scheme: str) -> None:
-        """Take in the mixed plan, for its Python: the bits of each weight by key, and their scheme."""
-        self.publish("plan", {"type": "plan", "weights": dict(weights), "scheme": scheme})
+    def show_plan(self, weights: Mapping[str, int], scheme: str, feedback: bool = False) -> None:
+        """Take in the mixed plan, for its Python: the bits of each weight by key, their scheme, how it is rounded."""
+        self.publish("plan", {"type": "plan", "weights": dict(weights), "scheme": scheme, "feedback": feedback})
 
     def progress(self, state: str, text: str, done: int = 0, total: int = 0) -> None:
         """Show how far a computation is; `state` is "running", "done", "cancelled" or "failed"."""
@@ -159,3 +161,5 @@ class Controls(View):
             self._on_cancel()
         elif kind == "resume" and self._on_resume is not None:
             self._on_resume()
+        elif kind == "feedback" and self._on_feedback is not None:
+            self._on_feedback(bool(content["on"]))

@@ -82,6 +82,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
             on_download=self._file,
             on_cancel=self.cancel,
             on_resume=self.resume,
+            on_feedback=self._round_mixed,
             **chosen,
         )
         self.graph = GraphView(model, custom_layers=custom_layers, layer=chosen["layer"])
@@ -164,15 +165,19 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
         `target` is in dB, on the chosen picture, of which a quarter of the pixels is used where the model accepts that;
         of a classifier that was given several pictures it is the share of them that keeps its label, 0..1. The plan is
-        of linear quantization where that is chosen, else of tables. It is looked for in the background, each layer alone
-        first; `cancel` ends it.
+        of linear quantization where that is chosen, else of tables. It is looked for in the background, each
+        layer alone first; `cancel` ends it.
         """
         self._computing.find(target)
 
-    def take(self, plan: Plan) -> None:
-        """Choose a plan, whatever it does to each layer; raises as `Plan.apply` does where it does not fit."""
+    def take(self, plan: Plan, feedback: bool | None = None) -> None:
+        """Choose a plan, whatever it does to each layer; raises as `Plan.apply` does where it does not fit.
+
+        With `feedback` it is rounded with error feedback; None leaves that as it is for the plan before.
+        """
         assert self._screen is not None
-        self._screen.show_plan(plan, self._computing.take(plan))
+        feedback = self._computing.feedback if feedback is None else feedback
+        self._screen.show_plan(plan, self._computing.take(plan, feedback), feedback)
         self.scheme = MIXED
         self.resume()
 
@@ -240,6 +245,10 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         except MlexplorerError as error:
             self.choosing.searching("failed", str(error))
 
+    def _round_mixed(self, feedback: bool) -> None:
+        if self._computing.plan is not None:
+            self.take(self._computing.plan, feedback)
+
     def _save(self, name: str, scheme_name: str, bits: int) -> str:
         self._require_made(scheme_name, bits)
         target = self._target(name)
@@ -260,15 +269,24 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         if scheme_name in WITH_FEEDBACK and (scheme_name, bits) not in self._calibrated:
             label = Step(0, "full", scheme_name, bits).label
             raise InputError(f"{label} is not computed yet; choose it, or press Resume")
+        if scheme_name == MIXED and self._computing.feedback and self.plan not in self._calibrated:
+            raise InputError("the mixed plan with error feedback is not computed yet; press Resume")
 
     def _quantized(self, scheme_name: str, bits: int) -> Model:
-        if scheme_name == MIXED:
-            return self.plan.apply(self.model)
-        if scheme_name not in WITH_FEEDBACK:
+        plan = (self._computing.plan or Plan({})) if scheme_name == MIXED else None
+        if plan is not None and not self._computing.feedback:
+            return plan.apply(self.model)
+        if plan is None and scheme_name not in WITH_FEEDBACK:
             return quantize(self.model, scheme(scheme_name, bits))
         label = Step(0, "full", scheme_name, bits).label
         with reporting(True) as report:
-            return self._calibrated.model((scheme_name, bits), lambda layer, layers: report(label, layer - 1, layers))
+
+            def tell(layer: int, layers: int) -> None:
+                report(label, layer - 1, layers)
+
+            if plan is not None:
+                return self._calibrated.of_plan(plan, tell)
+            return self._calibrated.model((scheme_name, bits), tell)
 
     def _target(self, path: str | Path) -> Path:
         if not str(path).strip():

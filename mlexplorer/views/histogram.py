@@ -45,6 +45,7 @@ class Histogram(View):
         self._whole: ModelHistogram | None = None
         self._whole_is_sent = False
         self._plan: Plan | None = None
+        self._calibrated_plan: Model | None = None
         self._counting = threading.Lock()
         self._background = Background("mlexplorer histogram")
         self.publish("kernel", {"type": "kernel", "asks": model is not None})
@@ -99,12 +100,15 @@ class Histogram(View):
             self.publish(("whole", scheme, bits), *row)
             self._calibrated.add((scheme, bits))
 
-    def show_plan(self, plan: Plan) -> None:
-        """Show a mixed plan in the place of the one before; raises as `Plan.apply` where it does not fit."""
+    def show_plan(self, plan: Plan, calibrated: Model | None = None) -> None:
+        """Show a mixed plan in the place of the one before; raises as `Plan.apply` where it does not fit.
+
+        `calibrated` is the copy that it makes where that was rounded with error feedback.
+        """
         if self._model is None:
             return
-        self._plan = plan
-        self.publish("plan", *plan_data(self._model, plan))
+        self._plan, self._calibrated_plan = plan, calibrated
+        self.publish("plan", *plan_data(self._model, plan, calibrated))
         if self._whole_is_sent:
             self._send_whole_plan()
 
@@ -128,4 +132,6 @@ class Histogram(View):
     def _send_whole_plan(self) -> None:
         whole, plan = self._whole, self._plan
         if whole is not None and plan is not None and whole.is_complete:
-            self.publish(("whole", "mixed"), *whole_row_data(whole, whole.of_plan(plan), "mixed", 0))
+            copy = self._calibrated_plan
+            made = whole.of_plan(plan) if copy is None else whole.of_copy(copy)
+            self.publish(("whole", "mixed"), *whole_row_data(whole, made, "mixed", 0))

@@ -244,10 +244,11 @@ def calibrated_data(original: Model, copy: Model, scheme: str, bits: int) -> Mes
     return {"type": "calibrated", "scheme": scheme, "bits": bits, "weights": entries}, buffers
 
 
-def plan_data(model: Model, plan: Plan) -> Message:
+def plan_data(model: Model, plan: Plan, calibrated: Model | None = None) -> Message:
     """What a mixed plan does to each weight, as a message: scheme and bits by key, others stay as they are.
 
-    "made" and the buffers are of those whose scheme is not among ALL_DEPTHS; see `_made_data`.
+    "made" and the buffers are of those whose scheme is not among ALL_DEPTHS, or of all weights of the calibrated copy
+    that the plan has made; see `_made_data`.
     """
     assigned = [item for item in plan.assignments(model) if item[2].bits <= 8 and item[1].count]
     names = {weight.key: [_family(scheme), scheme.bits] for _, weight, scheme in assigned}
@@ -257,6 +258,9 @@ def plan_data(model: Model, plan: Plan) -> Message:
         for node, weight, scheme in others
         for _, encoded in _encodings(node, weight, weight.array(), [scheme])
     )
+    if calibrated is not None:
+        copies = {weight.key: weight for weight in calibrated.graph.weights}
+        made = ((node, weight, copies[weight.key].encoded()) for node, weight, _ in assigned)
     entries, buffers = _made_data(made)
     return {"type": "plan", "family": plan_scheme(plan), "weights": names, "made": entries}, buffers
 

@@ -139,11 +139,11 @@ class Screen:
             self.searching("done", f"{size:.{2 if size >= 0.1 else 3}f} MB keep {kept} on {name}{counted}.")
             self._on_found(found.mixed.plan)
 
-    def show_plan(self, plan: Plan, nbytes: int) -> None:
+    def show_plan(self, plan: Plan, nbytes: int, feedback: bool) -> None:
         """Show the bits of each layer in a mixed plan, the size of its file, and its Python."""
         assigned = plan.assignments(self._model)
         name = plan_scheme(plan)
-        self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name)
+        self.controls.show_plan({weight.key: scheme.bits for _, weight, scheme in assigned}, name, feedback)
         self.choosing.show_plan(bits_of_plan(self._model, plan), name, nbytes)
         self.graph.show_plan(plan)
         self.histogram.show_plan(plan)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mlexplorer as mle
@@ -60,6 +62,43 @@ def test_a_plan_of_the_page_is_run_saved_and_said_in_python(explorer: Explorer, 
     }
     said = [content for content, _ in explorer.controls.recorded() if content["type"] == "plan"][-1]
     assert said["weights"] == {key: scheme.bits for key, scheme in explorer.plan.schemes.items()}
+
+
+def test_a_mixed_plan_is_rounded_with_error_feedback_where_the_page_asks_for_it(
+    explorer: Explorer, tmp_path: Path
+) -> None:
+    model = explorer.model
+    layers = [layer["id"] for layer in layers_data(model)]
+    controls = Page(explorer.controls)
+    controls.say(type="feedback", on=True)
+    assert explorer.wait(SECONDS)
+    assert explorer.scheme == "lookup_table", "there is no mixed plan yet"
+    plan = plan_of_bits(model, dict(zip(layers, (3, 2, 4), strict=True)))
+    explorer.take(plan)
+    assert explorer.wait(SECONDS)
+    qualities = {}
+    for on in (True, False):
+        controls.say(type="feedback", on=on)
+        assert explorer.wait(SECONDS)
+        assert (explorer.scheme, explorer.plan) == ("mixed", plan)
+        small = mle.quantize(model, plan, calibration="noise" if on else None, progress=False)
+        (row,) = [row for row in explorer.results if row.scheme == "mixed" and row.stage == "full"]
+        qualities[on] = row.quality
+        assert row.quality == pytest.approx(mle.compare(model, small, photo(), progress=False).psnr, abs=1e-6)
+        saved = mle.load(explorer.save(tmp_path / f"{on}.mlmodel"))
+        for weight in small.graph.weights:
+            np.testing.assert_array_equal(saved.graph.node(weight.node).weight(weight.name).array(), weight.array())
+        said = [content for content, _ in explorer.controls.recorded() if content["type"] == "plan"][-1]
+        assert said["feedback"] == on
+        drawn, _ = next(m for m in reversed(list(explorer.histogram.recorded())) if m[0]["type"] == "plan")
+        assert len(drawn["made"]) == (len(plan.schemes) if on else 0), "its own levels are drawn"
+    assert qualities[True] != qualities[False]
+    changed = plan_of_bits(model, dict.fromkeys(layers, 5))
+    controls.say(type="feedback", on=True)
+    explorer.take(changed)
+    assert explorer.wait(SECONDS)
+    wanted = mle.quantize(model, changed, calibration="noise", progress=False)
+    assert explorer.quantized().spec == wanted.spec, "the next plan is rounded in the same way"
 
 
 def test_another_plan_takes_the_place_of_the_one_before(explorer: Explorer) -> None:

@@ -23,7 +23,7 @@ function bitsSlider(id, choose) {
 }
 
 // The scheme, and for linear and tables whether they are rounded with error feedback: together the trait `scheme`.
-function schemeSwitch(choose, more) {
+function schemeSwitch(choose, roundMixed, more) {
   const name = uniqueId("scheme");
   const radios = {};
   const labels = { linear: "Linear", lookup_table: "LUT", [MIXED]: "Mixed" };
@@ -39,7 +39,7 @@ function schemeSwitch(choose, more) {
     radios[scheme] = html("input", { type: "radio", name, value: scheme, onchange: () => choose({ scheme: joined(scheme) }) });
     return html("label", { class: scheme, title: titles[scheme] }, radios[scheme], html("span", {}, labels[scheme]));
   });
-  const feedback = html("input", { type: "checkbox", onchange: () => choose({ scheme: joined(chosen) }) });
+  const feedback = html("input", { type: "checkbox", onchange: () => (chosen === MIXED ? roundMixed(feedback.checked) : choose({ scheme: joined(chosen) })) });
   const feedbackLabel = html("label", { class: "feedback" }, feedback, "Error feedback");
   const element = html(
     "div", { class: "scheme" },
@@ -48,16 +48,14 @@ function schemeSwitch(choose, more) {
   );
 
   // `can` says of a scheme whether there is error feedback for it, or a kernel that computes it.
-  function show(scheme, { hasPlan, can, dataless }) {
+  function show(scheme, { hasPlan, mixed, can, dataless }) {
     chosen = scheme;
     able = (one) => one !== MIXED && can(one);
     for (const [one, radio] of Object.entries(radios)) radio.checked = one === plainOf(scheme);
     radios[MIXED].parentElement.hidden = scheme !== MIXED && !hasPlan;
-    feedback.checked = hasFeedback(scheme);
-    feedback.disabled = !able(scheme);
-    feedbackLabel.title = scheme === MIXED
-      ? "Mixed plans are rounded without error feedback"
-      : `Each layer makes up for what the layers before it lost: better outputs at the same size, ${dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it"}`;
+    feedback.checked = scheme === MIXED ? mixed.feedback : hasFeedback(scheme);
+    feedback.disabled = scheme === MIXED ? !mixed.able : !able(scheme);
+    feedbackLabel.title = `Each layer makes up for what the layers before it lost: better outputs at the same size, ${dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it"}`;
   }
   return { element, show };
 }
@@ -78,8 +76,8 @@ function planLines(plan) {
 }
 
 function pythonLine(scheme, bits, options, file, plan) {
-  if (scheme === MIXED) return plan ? `${planLines(plan)}\nmle.save(mle.quantize(model, plan), ${JSON.stringify(file)})` : "";
-  const calibrated = hasFeedback(scheme) ? `, ${options}` : "";
+  const calibrated = hasFeedback(scheme) || (scheme === MIXED && plan?.feedback) ? `, ${options}` : "";
+  if (scheme === MIXED) return plan ? `${planLines(plan)}\nmle.save(mle.quantize(model, plan${calibrated}), ${JSON.stringify(file)})` : "";
   return `mle.save(mle.quantize(model, mle.${CLASSES[plainOf(scheme)]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
 }
 
@@ -153,7 +151,7 @@ function mount({ model, root, data, choose }) {
     onclick: () => order("download"),
   }, "Download");
   const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
-  const toggle = schemeSwitch(choose, lessons);
+  const toggle = schemeSwitch(choose, (on) => model.send({ type: "feedback", on }), lessons);
   const title = html("h2");
   const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, html("div", { class: "line" }, code), copy);
@@ -180,6 +178,7 @@ function mount({ model, root, data, choose }) {
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
     toggle.show(scheme, {
       hasPlan: data.results.made(MIXED, bits),
+      mixed: { feedback: Boolean(data.plan?.feedback), able: Boolean(data.plan && data.names?.calibrates) },
       can: (one) => data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(one), depth)),
       dataless: data.names?.calibration.startsWith('calibration="noise"'),
     });
@@ -214,7 +213,7 @@ function mount({ model, root, data, choose }) {
     write(about, names.about);
     saving.hidden = !names.saves;
     const depth = scheme === MIXED ? "" : `${bits}bit-`;
-    if (!edited) file.value = `${names.stem}-${depth}${shortName(scheme)}${names.suffix}`;
+    if (!edited) file.value = `${names.stem}-${depth}${scheme === MIXED && data.plan?.feedback ? "mixed-feedback" : shortName(scheme)}${names.suffix}`;
     write(saveWords, `Save ${depthName(scheme, bits)}`);
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
@@ -225,7 +224,7 @@ function mount({ model, root, data, choose }) {
 
   function paintReport() {
     const { state, text: message, done, total } = data.progress ?? {};
-    const { words, python } = splitMessage(message ?? "");
+    const { words, python: stubbed } = splitMessage(message ?? "");
     progress.hidden = !state;
     progress.dataset.state = state ?? "";
     bar.hidden = state !== "running";
@@ -234,10 +233,11 @@ function mount({ model, root, data, choose }) {
       bar.value = done;
     }
     write(text, words);
-    stub.show(python);
+    stub.show(stubbed);
     stop.hidden = state !== "running" && state !== "cancelled";
-    // a model without weights to quantize: no depth of it has a size
-    if (state === "failed" && !data.results.size(model.get("scheme"), model.get("bits"))) save.disabled = download.disabled = true;
+    // of a model without weights to quantize no depth has a size
+    python.hidden = state === "failed" && !data.results.size(model.get("scheme"), model.get("bits"));
+    if (python.hidden) save.disabled = download.disabled = true;
     write(stop, state === "running" ? "Cancel" : "Resume");
     notice.hidden = !data.notice;
     write(notice, data.notice);
