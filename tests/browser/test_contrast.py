@@ -67,6 +67,7 @@ def colourful() -> Model:
     model = network(*layers).spec
     branch = next(layer.branch for layer in model.neuralNetwork.layers if layer.WhichOneof("layer") == "branch")
     add_layers(branch.ifBranch, *((f"inner {i}", "relu", "x") for i in range(3)))
+    model.neuralNetwork.layers.add(name="unheard of", input=["x"], output=["z"])
     return Model(model)
 
 
