@@ -242,7 +242,7 @@ function mount({ model, root, data, choose }) {
     if (!results.counts) return data.classifies ? "One picture says little about a classifier: with several, good enough is the share of them that keeps its label." : "";
     const counting = known.filter(({ stage }) => stage === "coarse");
     if (counting.length) return `Still counting: ${counting.length} depths have not seen all ${results.pictures} pictures.`;
-    return `Of ${results.pictures} pictures; in brackets where the share of all such pictures lies, with 95 % confidence.`;
+    return `Of ${results.pictures} picture${results.pictures === 1 ? "" : "s"}; in brackets where the share of all such pictures lies, with 95 % confidence.`;
   }
 
   function paintSearch() {

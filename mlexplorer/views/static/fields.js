@@ -52,6 +52,13 @@ async function droppedFiles(items) {
   return files;
 }
 
+// The names of paths: of two that are the same with the folder before them.
+function shortNames(paths) {
+  const ends = (count) => paths.map((path) => path.split(/[\\/]/).filter(Boolean).slice(-count).join("/"));
+  const [names, longer] = [ends(1), ends(2)];
+  return names.map((name, i) => (names.indexOf(name) === names.lastIndexOf(name) ? name : longer[i]));
+}
+
 // One field. `options` gives what else Python is to know of what is opened; files may be dropped on all of `target`.
 function fieldOf({ model, data, field, options = () => ({}), target = null, more = [] }) {
   const { caption, hint, accept, sample } = FIELDS[field];
@@ -133,8 +140,8 @@ function fieldOf({ model, data, field, options = () => ({}), target = null, more
     const offered = [...(input.value ? [] : known), ...(fields.paths.get(field) ?? [])];
     paths.replaceChildren(...offered.map((path) => html("option", { value: path })));
     recent.hidden = !known.length;
-    recent.replaceChildren(html("span", { class: "caption" }, "Recent"), ...known.map((path) => html(
-      "button", { type: "button", title: path, onclick: () => open(path) }, path.split(/[\\/]/).filter(Boolean).at(-1),
+    recent.replaceChildren(html("span", { class: "caption" }, "Recent"), ...shortNames(known).map((name, i) => html(
+      "button", { type: "button", title: known[i], onclick: () => open(known[i]) }, name,
     )));
     const sent = uploading();
     const { state, text, done, total, cancels } = fields.said.get(field) ?? {};
