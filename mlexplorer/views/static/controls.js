@@ -87,13 +87,6 @@ function splitMessage(text) {
   return { words, python: rest.join("\n\n").trim() };
 }
 
-// Hands a file to the browser, which puts it where it puts downloads.
-function giveFile(name, bytes) {
-  const address = URL.createObjectURL(new Blob([bytes]));
-  html("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
-}
-
 function pythonBlock() {
   const code = html("code");
   const text = html("pre", { tabindex: "0", role: "textbox", "aria-readonly": "true", "aria-multiline": "true", "aria-label": "Python to begin with" }, code);

@@ -14,13 +14,6 @@ function button(label, content, onclick, attributes = {}) {
   return html("button", { type: "button", title: label, "aria-label": label, onclick, ...attributes }, content);
 }
 
-function save(name, type, content) {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  const link = html("a", { href: url, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
-
 async function pngOf(text, { width, height }) {
   const scale = Math.min(PNG_SCALE, LARGEST_PNG / width, LARGEST_PNG / height);
   const picture = new Image(width * scale, height * scale);
@@ -90,9 +83,9 @@ function mountGraph({ model, root, data, choose }) {
   oneStop(zoom);
   const saves = html(
     "div", { class: "group saves", role: "toolbar", "aria-label": "Save the drawing" },
-    button("Save as SVG", "SVG", () => drawing && save(`${stem()}.svg`, "image/svg+xml", drawing.document())),
+    button("Save as SVG", "SVG", () => drawing && giveFile(`${stem()}.svg`, drawing.document(), "image/svg+xml")),
     button("Save as PNG", "PNG", async () => {
-      if (drawing) save(`${stem()}.png`, "image/png", await pngOf(drawing.document(), { width: drawing.size.width + 16, height: drawing.size.height + 16 }));
+      if (drawing) giveFile(`${stem()}.png`, await pngOf(drawing.document(), { width: drawing.size.width + 16, height: drawing.size.height + 16 }), "image/png");
     }),
   );
   oneStop(saves);

@@ -368,6 +368,17 @@ async function copyText(text) {
   }
 }
 
+// Hands a file to the browser, which puts it where it puts downloads; in VS Code, which saves only what it sees clicked
+// in the document, to its dialog.
+function giveFile(name, content, type) {
+  const address = URL.createObjectURL(new Blob([content], { type }));
+  const link = html("a", { href: address, download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
 // A button that copies the text which `give` returns, and says so.
 function copyButton(give) {
   const button = html("button", {
