@@ -506,6 +506,9 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_a_modifier(lab: Notebook) -> 
 def test_a_drawing_is_saved_as_svg_and_png(lab: Notebook, tmp_path: Path) -> None:
     from xml.etree import ElementTree
 
+    # as VS Code does, which saves what it sees clicked in the document
+    seen = "window.clicked = []; document.addEventListener('click', ({ target }) => window.clicked.push(target.download))"
+    lab.page.evaluate(f"() => {{ {seen} }}")
     for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         with lab.page.expect_download() as download:
             lab.page.click(f".mlx-graph .saves button:text('{kind}')")
@@ -513,6 +516,7 @@ def test_a_drawing_is_saved_as_svg_and_png(lab: Notebook, tmp_path: Path) -> Non
         download.value.save_as(path)
         assert download.value.suggested_filename == f"residual-graph.{kind.lower()}"
         assert path.read_bytes().startswith(start)
+    assert lab.page.evaluate("window.clicked.filter(Boolean)") == ["residual-graph.svg", "residual-graph.png"]
     drawing = ElementTree.fromstring((tmp_path / "graph.SVG").read_text())
     words = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"first0", "second0", "Crop", "yes", "× 5"} <= words
