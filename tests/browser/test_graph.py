@@ -507,8 +507,10 @@ def test_a_drawing_is_saved_as_svg_and_png(lab: Notebook, tmp_path: Path) -> Non
     from xml.etree import ElementTree
 
     # as VS Code does, which saves what it sees clicked in the document
-    seen = "window.clicked = []; document.addEventListener('click', ({ target }) => window.clicked.push(target.download))"
-    lab.page.evaluate(f"() => {{ {seen} }}")
+    lab.page.evaluate("""() => {
+      window.clicked = [];
+      document.addEventListener("click", ({ target }) => window.clicked.push(target.download));
+    }""")
     for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         with lab.page.expect_download() as download:
             lab.page.click(f".mlx-graph .saves button:text('{kind}')")
