@@ -83,6 +83,8 @@ def test_a_lost_connection_is_told_and_nothing_is_lost(computing: Notebook, brow
     page.wait_for_function(DONE, timeout=60_000)
     page.wait_for_function(FILM)
     assert computing.faults == []
+    page.evaluate(f"{KERNEL}.dispose()")  # as VS Code does when the kernel restarts
+    page.wait_for_function(f"() => document.querySelector('{LINE}').textContent.includes('is gone')")
 
 
 def test_a_kernel_that_dies_is_told(computing: Notebook) -> None:
