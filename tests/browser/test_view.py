@@ -64,6 +64,40 @@ def page(browser: Any) -> Iterator[Any]:
     page.close()
 
 
+VERSIONS = """async (loader) => {
+  const address = URL.createObjectURL(new Blob([loader], { type: "text/javascript" }));
+  const { default: define } = await import(address);
+  window.imports = 0;
+  const text = (version) => `
+    window.imports += 1;
+    export default { view: () => ({ initialize() {}, render: ({ el }) => { el.append("${version}"); } }) };`;
+  const code = (version) => {
+    const traits = { module: text(version), styles: `body { --version: ${version}; }` };
+    return { get: (name) => traits[name] };
+  };
+  const codes = { old: code(1), same: code(1), young: code(2) };
+  const widget_manager = { get_model: async (id) => codes[id] };
+  const shown = {};
+  await Promise.all(Object.keys(codes).flatMap((id) => [id, id]).map(async (id) => {
+    const traits = { _code: `IPY_MODEL_${id}`, _name: "view" };
+    const model = { widget_manager, get: (name) => traits[name] };
+    const widget = define();
+    const el = document.createElement("div");
+    await widget.initialize({ model });
+    widget.render({ model, el });
+    (shown[id] ??= []).push(el.textContent);
+  }));
+  const sheets = [...document.querySelectorAll("style")].map((style) => style.textContent);
+  return [shown, window.imports, sheets.length];
+}"""
+
+
+def test_the_views_are_imported_once_for_each_version(page: Any) -> None:
+    shown, imports, sheets = page.evaluate(VERSIONS, static("loader.js"))
+    assert shown == {"old": ["1", "1"], "same": ["1", "1"], "young": ["2", "2"]}
+    assert (imports, sheets) == (2, 1)
+
+
 def test_the_latest_choice_wins(page: Any) -> None:
     seen, *saved = page.evaluate(RACE)
     assert seen == [[1, 1, 4], [2, 2, 4], [2, 2, 4], [8, 8, 4]]

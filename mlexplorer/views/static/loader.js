@@ -1,6 +1,4 @@
-// The module of every view's widget. The page imports one for each widget, and no browser lets go of a module before the
-// page is left: so this is all that there is in it, and the views are imported once. Another version of mlexplorer in the
-// same page has another text.
+// The module of every view's widget, of which the page keeps a copy for each: see page_code.py.
 
 const IMPORTED = Symbol.for("mlexplorer.modules");
 const REFERENCE = "IPY_MODEL_";
