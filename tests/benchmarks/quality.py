@@ -2,7 +2,8 @@
 
 `style` compares the bundled network with its copies in linear and k-means quantization at each bit depth, plain and
 with error feedback calibrated on noise, on photographs that neither its training nor the calibration has seen; and with
-the mixed plan of tables that `recommend` finds on noise for the size of the uniform table.
+the mixed plan of tables that `recommend` finds on noise for the size of the uniform table, plain and with error
+feedback.
 `squeezenet` takes the 8-bit SqueezeNet of a corpus as the original and compares the labels of its copies over a folder
 of photographs, at the size of each uniform k-means table: linear, table, table with error feedback, and the mixed plan
 that `recommend` finds for that size on noise, plain and with error feedback.
@@ -34,7 +35,9 @@ def style(photos: Path, depths: Sequence[int], picture: Path | None, cache: str)
     model = samples.style()
     held_out = [*sorted(photos.glob("*.jpg"))[::EVERY_NTH], *samples.photos()]
     print(f"{len(held_out)} pictures, mean PSNR in dB / mean SSIM")
-    print(f"| bits | linear | linear + feedback | table | table + feedback | mixed |\n|{' --- |' * 6}")
+    print(
+        f"| bits | linear | linear + feedback | table | table + feedback | mixed | mixed + feedback |\n|{' --- |' * 7}"
+    )
     shown: dict[str, mle.Model] = {"32 bits": model}
     for bits in depths:
         cells = []
@@ -48,8 +51,10 @@ def style(photos: Path, depths: Sequence[int], picture: Path | None, cache: str)
         size = mle.quantize(model, mle.LookupTable(bits=bits), select=MATRICES).size
         mixed = recommend(model, "noise", nbytes=size, select=MATRICES, cache=cache, progress=False).mixed
         assert mixed is not None
-        found = mle.compare(model, mixed.plan.apply(model), held_out, progress=False)
-        cells.append(f"{found.psnr:.1f} / {found.ssim:.3f}")
+        for calibration in (None, "noise"):
+            small = mle.quantize(model, mixed.plan, calibration=calibration, progress=False)
+            found = mle.compare(model, small, held_out, progress=False)
+            cells.append(f"{found.psnr:.1f} / {found.ssim:.3f}")
         print(f"| {bits} | {' | '.join(cells)} |", flush=True)
     if picture is not None:
         side_by_side(shown, held_out[-1]).save(picture, quality=90)
