@@ -6,11 +6,11 @@ SLOW = """\
 import time
 from mlexplorer.exploration import Calibrated
 made, calibrate = [], Calibrated._calibrate
-def slowly(self, key, progress, cancelled):
+def slowly(self, plan, progress, cancelled):
     for layer in range(1, 21):
         progress(layer, 20)
         time.sleep(0.05)
-    made.append(key[1])
-    return calibrate(self, key, None, cancelled)
+    made.append(max(scheme.bits for scheme in plan.schemes.values()))
+    return calibrate(self, plan, None, cancelled)
 Calibrated._calibrate = slowly
 """
