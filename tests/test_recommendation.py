@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 
 import mlexplorer as mle
 from mlexplorer import recommendation
+from mlexplorer.comparison import Rate
 from mlexplorer.errors import InputError
-from mlexplorer.recommendation import Recommendation, recommend
+from mlexplorer.measurement import Measurement
+from mlexplorer.quantization.plan import Plan
+from mlexplorer.recommendation import Choice, Recommendation, recommend
 from mlexplorer.sweeps import Row, Sweep
 from tests.painter import deep_classifier, deep_painter, photo
 
@@ -144,3 +148,38 @@ def test_allocations_are_the_best_of_all_combinations_of_their_size(seed: int) -
         chosen = {key.partition(":")[0]: scheme for key, scheme in allocation.plan.schemes.items()}
         error = sum(errors_by_scheme[node, scheme] for node, scheme in chosen.items())
         assert all(e >= error - 1e-9 for size, e in combinations if size <= allocation.nbytes)
+
+
+@pytest.mark.parametrize("offset", [-2.0, 0.3, 5.0])
+@pytest.mark.parametrize("wanted", [5.0, 17.3, 60.0, 200.0])
+def test_the_first_allocation_that_meets_a_target_is_found_in_few_runs(wanted: float, offset: float) -> None:
+    """Errors that are predicted wrongly by a factor, and a little more for each plan."""
+    allocations = [recommendation._Allocation(Plan({}), 100 + index, 0.5**index) for index in range(64)]
+    true = [0.5**index * 10 ** (-offset / 10) * 0.99**index for index in range(64)]
+    runs: dict[int, Choice] = {}
+
+    def allocated(index: int) -> Choice:
+        assert index not in runs or index == 63
+        return runs.setdefault(index, Choice(Plan({}), "mixed", 100 + index, Measurement(true[index])))
+
+    for index in (4, 30):
+        allocated(index)
+    search = recommendation._search
+    search(allocations, recommendation._Target("snr", wanted), lambda i: runs.get(i) or allocated(i), runs)
+    first = next((index for index, error in enumerate(true) if -10 * math.log10(error) >= wanted), 63)
+    assert first in runs
+    assert len(runs) <= 2 + 4 if first < 63 else 2 + 6
+
+
+def test_targets_that_are_no_decibels_are_found_by_halves() -> None:
+    allocations = [recommendation._Allocation(Plan({}), 100 + index, 0.5**index) for index in range(64)]
+    runs: dict[int, Choice] = {}
+
+    def allocated(index: int) -> Choice:
+        rate = Rate(min(index, 40), 40)
+        return runs.setdefault(index, Choice(Plan({}), "mixed", 100 + index, Measurement(0.1, agreement=rate)))
+
+    recommendation._search(allocations, recommendation._Target("agreement", 0.8), allocated, runs)
+    assert 32 in runs
+    assert 31 in runs
+    assert len(runs) <= 7
