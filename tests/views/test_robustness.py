@@ -81,14 +81,14 @@ def test_ten_fast_moves_lead_to_the_last_one(monkeypatch: pytest.MonkeyPatch) ->
     made: list[int] = []
     begun = threading.Event()
 
-    def slowly(self: Calibrated, key: Any, progress: Any, cancelled: threading.Event | None) -> mle.Model:
+    def slowly(self: Calibrated, plan: mle.Plan, progress: Any, cancelled: threading.Event | None) -> mle.Model:
         for layer in range(1, 21):
             progress(layer, 20)
             check(cancelled)
             begun.set()
             time.sleep(0.02)
-        made.append(key[1])
-        return quantize(self.original, mle.LookupTable(bits=key[1]))
+        made.append(max(scheme.bits for scheme in plan.schemes.values()))
+        return quantize(self.original, plan)
 
     monkeypatch.setattr(Calibrated, "_calibrate", slowly)
     explorer = mle.explore(painter(), photo(), scheme="lookup_table_feedback", bits=8)
