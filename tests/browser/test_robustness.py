@@ -239,6 +239,17 @@ def test_a_cell_that_runs_again_closes_what_it_made_before(opened: Any) -> None:
     assert notebook.faults == []
 
 
+def test_another_page_of_the_same_kernel_shows_it_too(opened: Any, browser: Any, light: str) -> None:
+    notebook = opened("elsewhere", EXPLORE)
+    state(notebook, "done")
+    notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    other = Notebook(browser, light, "elsewhere.ipynb")
+    state(other, "done")
+    other.page.wait_for_function("() => document.querySelectorAll('.mlx-preview .strip .cell img').length === 16")
+    usable(other)
+    other.page.close()
+
+
 WARM = 5
 """So many runs later the browser has compiled most of what runs often, which counts as the page's memory, too."""
 ADDRESSES = """() => {
