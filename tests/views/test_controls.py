@@ -12,14 +12,14 @@ from mlexplorer.errors import InputError
 from mlexplorer.exploration import Row
 from mlexplorer.model import Model
 from mlexplorer.views.controls import Controls, model_data, options_source, row_data
+from mlexplorer.views.curve import Curve
 from mlexplorer.views.explorer import Explorer
-from mlexplorer.views.view import View
 from tests.painter import deep_painter, painter, photo
 from tests.views.page import Page
 
 
 def test_messages_come_again_to_a_page_that_has_not_seen_them() -> None:
-    view = View()
+    view = Curve()
     view.publish("size", {"value": 1})
     view.publish("picture", {"value": 2}, [b"pixels"])
     page = Page(view)
@@ -33,7 +33,7 @@ def test_messages_come_again_to_a_page_that_has_not_seen_them() -> None:
 
 
 def test_a_page_that_does_not_answer_gets_everything_at_once_and_again() -> None:
-    view = View()
+    view = Curve()
     page = Page(view)
     view.publish("size", {"value": 1})
     assert page.received == [({"value": 1}, [])]
