@@ -37,7 +37,8 @@ _LETTERS = """root => {
     for (const box of boxes) {
       const [left, top] = [Math.max(box.left, view.left), Math.max(box.top, view.top)];
       const [right, bottom] = [Math.min(box.right, view.right), Math.min(box.bottom, view.bottom)];
-      if (right - left < 3 || bottom - top < (box.bottom - box.top) / 2) continue; // of a line at an edge the letters may be out of view
+      // of a line at an edge the letters may be out of view
+      if (right - left < 3 || bottom - top < (box.bottom - box.top) / 2) continue;
       found.push({ words, colour, opacity, size: parseFloat(style.fontSize), bold: style.fontWeight >= 700,
         box: [left, top, right, bottom], what: `${element.tagName}.${element.getAttribute("class") ?? ""}` });
     }

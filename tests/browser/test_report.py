@@ -98,7 +98,8 @@ def test_every_view_is_there_and_follows_the_slider(page: Any, screenshots: Path
     page.keyboard.press("Home")
     page.wait_for_function(f"() => document.querySelector('.mlx-preview canvas').toDataURL() !== {picture!r}")
     assert float(size(page)) < float(before)
-    assert page.inner_text(".mlx-controls .statistic.size .unit") == " kB", "in MB all depths of so small a model are 0.001"
+    unit = page.inner_text(".mlx-controls .statistic.size .unit")
+    assert unit == " kB", "in MB all depths of so small a model are 0.001"
     assert page.locator(".mlx-curve [aria-checked=true]").get_attribute("aria-label").startswith("1 bit LUT")
     assert "1 bit LUT" in page.inner_text(".mlx-preview")
     page.screenshot(path=screenshots / "report-light.png", full_page=True)
