@@ -25,7 +25,7 @@ DEFAULT_FOLDER = Path.home() / "mlexplorer"
 _WELCOME = """\
 mlexplorer opens {notebook}
 JupyterLab prints its address, with a token, below. Where no browser opens by itself, copy that address into one.
-In the notebook choose Run > Run All Cells. Ctrl+C twice stops the server.
+In the notebook choose Run > Run All Cells, and scroll up to the explorer. Ctrl+C twice stops the server.
 """
 
 
