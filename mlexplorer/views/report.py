@@ -45,6 +45,7 @@ def report(
         for name, view in views.items()
     }
     data = {"views": recorded}
+    screen = ' class="mlx-screen"' if len(views) > 1 else ""
     areas = "".join(f'<div class="mlx-area-{name}" data-view="{name}"></div>' for name in views)
     return f"""<!doctype html>
 <html lang="en">
@@ -61,7 +62,7 @@ def report(
 <body>
 <main>
 <header><h1>{escape(title)}</h1><p>{escape(about)}</p></header>
-<div class="mlx-explorer" data-without="{" ".join(without)}"><div class="mlx-screen">{areas}</div></div>
+<div class="mlx-explorer" data-without="{" ".join(without)}"><div{screen}>{areas}</div></div>
 <footer><p>Made with mlexplorer. Everything in this file was computed before; no model is in it.</p></footer>
 </main>
 <script type="text/plain" id="mlx-data">{_packed(data)}</script>

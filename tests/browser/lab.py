@@ -87,7 +87,7 @@ def _server(module: str, state: Path, *arguments: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},  # as users have it
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
         "JUPYTER_CONFIG_DIR": str(state / "config"),
         "JUPYTER_DATA_DIR": str(state / "data"),
@@ -95,6 +95,7 @@ def _server(module: str, state: Path, *arguments: str) -> Iterator[str]:
         "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "IPYTHONDIR": str(state / "ipython"),
+        "XDG_CACHE_HOME": str(state / "cache"),
     }
     command = [sys.executable, "-m", module, "--no-browser", f"--port={port}", *arguments]
     with (state / "server.log").open("w") as log:

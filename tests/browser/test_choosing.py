@@ -76,7 +76,7 @@ def test_each_scheme_has_its_smallest_depth_that_keeps_the_share(
         rate = smallest.agreement
         assert rate is not None
         low, high = (f"{100 * bound:.0f}" for bound in rate.interval)
-        (line,) = [line for line in lines if line.startswith(f"{smallest.bits} bit {name} {smallest.nbytes / 1e6:.3f}")]
+        (line,) = [line for line in lines if line.startswith(f"{smallest.bits} bit {name} {smallest.nbytes / 1e3:.2f} kB")]
         assert f"{100 * rate:.1f} % ({low}–{high} %)" in line
         sizes[scheme] = smallest.nbytes
     best = page.locator(".mlx-choosing .answers .best")
@@ -90,7 +90,7 @@ def test_agreement_is_what_all_views_tell(page: Any, rows: tuple[Path, list[Row]
     assert f"{100 * rate:.1f} %" in page.inner_text(".mlx-controls .quality")
     assert page.locator(".mlx-curve svg text", has_text="Top-1 agreement in %").count() == 1
     chosen = str(page.get_attribute(".mlx-curve [aria-checked=true]", "aria-label"))
-    assert re.search(rf"6 bit linear \+ feedback: .* MB, {100 * rate:.1f} %", chosen)
+    assert re.search(rf"6 bit linear \+ feedback: .* kB, {100 * rate:.1f} %", chosen)
     cell = page.inner_text(".mlx-preview .strip.linear_feedback .cell:nth-child(6)")
     assert f"{rate.count}/{rate.total}" in cell
     assert not page.is_visible(".mlx-preview .strip.lookup_table_feedback"), "it was not computed"

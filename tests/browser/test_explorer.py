@@ -212,6 +212,7 @@ def test_a_saved_file_is_read_by_coremltools(first: Notebook, folder: Path) -> N
     first.page.wait_for_function(
         "() => document.querySelector('.mlx-controls .saved')?.textContent.startsWith('Saved /')", timeout=60_000
     )
+    first.knows("explorer.bits", 5)
     path = folder / "style_mosaic-5bit-lut.mlmodel"
     assert path.stat().st_size == first.python("explorer.plan.predicted_size(model)")
     spec = coremltools.utils.load_spec(str(path))

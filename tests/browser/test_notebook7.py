@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.slider import STYLE_CELL, first_picture
+from tests.browser.conftest import write_notebook
 from tests.browser.lab import Notebook, notebook7
 
 pytest.importorskip("notebook", minversion="7.0")
@@ -44,3 +46,8 @@ def test_the_explorer_appears_and_its_slider_works(
         page.screenshot(path=screenshots / "notebook7.png")
         assert [fault for fault in notebook.faults if ITS_OWN not in fault] == []
         page.close()
+        write_notebook(folder / "start7.ipynb", STYLE_CELL)
+        notebook = Notebook(browser, address, "start7.ipynb", "notebooks/{name}")
+        seconds, busy = first_picture(notebook)
+        assert min(seconds, busy) < 2, "on the clock, or of the kernel's processor where others use it, too"
+        notebook.page.close()

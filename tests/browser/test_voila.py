@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.slider import STYLE_CELL
+from tests.browser.conftest import write_notebook
 from tests.browser.lab import voila
 
 pytest.importorskip("voila", minversion="0.5")
@@ -51,3 +53,36 @@ def test_the_first_notebook_is_a_page_with_the_explorer(
         assert cut == [], "widgets clip what stands out of them, rings of what is focused say"
         assert faults == []
         page.close()
+
+
+_STARTED = "import time\nprint('started', time.time())\n"
+_WATCH = """selector => new MutationObserver(() => {
+  if (window.mlexplorerFirst || !document.querySelector(selector)) return;
+  window.mlexplorerFirst = true;
+  requestAnimationFrame(() => { window.mlexplorerFirst = Date.now() / 1000; });
+}).observe(document, { subtree: true, childList: true, attributeFilter: ["aria-label"] })"""
+
+
+def seconds_to(selector: str, browser: Any, path: Path, cell: str, state: Path) -> float:
+    """From the first line of a cell to the frame in which the page shows such an element."""
+    state.mkdir()
+    write_notebook(path, _STARTED + cell)
+    with voila(path, state) as address:
+        page = browser.new_page()
+        page.add_init_script(f"({_WATCH})({selector!r})")
+        page.goto(address, wait_until="domcontentloaded", timeout=120_000)
+        shown: float = page.wait_for_function(
+            "() => window.mlexplorerFirst > 1 && window.mlexplorerFirst", timeout=120_000
+        ).json_value()
+        started = float(page.inner_text(".jp-OutputArea-output pre").split()[1])
+        page.close()
+    return shown - started
+
+
+def test_the_first_picture_is_there_soon_after_the_page(browser: Any, folder: Path, tmp_path: Path) -> None:
+    first = ".mlx-preview .stage canvas[aria-label^='Left:']"
+    picture = seconds_to(first, browser, folder / "clocked.ipynb", STYLE_CELL, tmp_path / "explorer")
+    slider = "import ipywidgets\nipywidgets.IntSlider()"
+    plain = seconds_to(".widget-slider", browser, folder / "plain.ipynb", slider, tmp_path / "plain")
+    print(picture, plain)
+    assert picture < max(2, 3 * plain), "Voila itself takes as long as it does to show a slider"
