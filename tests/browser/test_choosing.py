@@ -76,7 +76,8 @@ def test_each_scheme_has_its_smallest_depth_that_keeps_the_share(
         rate = smallest.agreement
         assert rate is not None
         low, high = (f"{100 * bound:.0f}" for bound in rate.interval)
-        (line,) = [line for line in lines if line.startswith(f"{smallest.bits} bit {name} {smallest.nbytes / 1e3:.2f} kB")]
+        start = f"{smallest.bits} bit {name} {smallest.nbytes / 1e3:.2f} kB"
+        (line,) = [line for line in lines if line.startswith(start)]
         assert f"{100 * rate:.1f} % ({low}–{high} %)" in line
         sizes[scheme] = smallest.nbytes
     best = page.locator(".mlx-choosing .answers .best")
