@@ -64,8 +64,10 @@ def prepare(folder: Path, model: str | Path | None = None, images: str | Path | 
     from mlexplorer.formats import is_address  # not with --help, which is there at once
 
     def found(source: str | Path | None) -> str | None:
-        if source is None or is_address(source):
-            return None if source is None else str(source)
+        if source is None:
+            return None
+        if is_address(source):
+            return str(source)
         if not Path(source).exists():
             raise InputError(f"{source}: there is no such file or folder")
         return str(Path(source).resolve())

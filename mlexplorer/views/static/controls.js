@@ -2,7 +2,9 @@
 
 const CLASSES = { linear: "Linear", lookup_table: "LookupTable" };
 const SHORT = { linear: "linear", lookup_table: "lut", [MIXED]: "mixed" };
-const shortName = (scheme) => SHORT[plainOf(scheme)] + (hasFeedback(scheme) ? "-feedback" : "");
+// Of a mixed plan the plan says whether it is rounded with error feedback, of all else the scheme does.
+const isRounded = (scheme, plan) => (scheme === MIXED ? Boolean(plan?.feedback) : hasFeedback(scheme));
+const shortName = (scheme, plan) => SHORT[plainOf(scheme)] + (isRounded(scheme, plan) ? "-feedback" : "");
 const UNIFORM = { [MIXED]: "lookup_table" };
 
 function bitsSlider(id, choose) {
@@ -48,13 +50,13 @@ function schemeSwitch(choose, roundMixed, more) {
   );
 
   // `can` says of a scheme whether there is error feedback for it, or a kernel that computes it.
-  function show(scheme, { hasPlan, mixed, can, dataless }) {
+  function show(scheme, { hasPlan, rounded, canRoundMixed, can, dataless }) {
     chosen = scheme;
     able = (one) => one !== MIXED && can(one);
     for (const [one, radio] of Object.entries(radios)) radio.checked = one === plainOf(scheme);
     radios[MIXED].parentElement.hidden = scheme !== MIXED && !hasPlan;
-    feedback.checked = scheme === MIXED ? mixed.feedback : hasFeedback(scheme);
-    feedback.disabled = scheme === MIXED ? !mixed.able : !able(scheme);
+    feedback.checked = rounded;
+    feedback.disabled = scheme === MIXED ? !canRoundMixed : !able(scheme);
     feedbackLabel.title = `Each layer makes up for what the layers before it lost: better outputs at the same size, ${dataless ? "calibrated on noise, without any data" : "calibrated on what you gave for it"}`;
   }
   return { element, show };
@@ -76,7 +78,7 @@ function planLines(plan) {
 }
 
 function pythonLine(scheme, bits, options, file, plan) {
-  const calibrated = hasFeedback(scheme) || (scheme === MIXED && plan?.feedback) ? `, ${options}` : "";
+  const calibrated = isRounded(scheme, plan) ? `, ${options}` : "";
   if (scheme === MIXED) return plan ? `${planLines(plan)}\nmle.save(mle.quantize(model, plan${calibrated}), ${JSON.stringify(file)})` : "";
   return `mle.save(mle.quantize(model, mle.${CLASSES[plainOf(scheme)]}(bits=${bits})${calibrated}), ${JSON.stringify(file)})`;
 }
@@ -171,7 +173,8 @@ function mount({ model, root, data, choose }) {
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
     toggle.show(scheme, {
       hasPlan: data.results.made(MIXED, bits),
-      mixed: { feedback: Boolean(data.plan?.feedback), able: Boolean(data.plan && data.names?.calibrates) },
+      rounded: isRounded(scheme, data.plan),
+      canRoundMixed: Boolean(data.plan && data.names?.calibrates),
       can: (one) => data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(one), depth)),
       dataless: data.names?.calibration.startsWith('calibration="noise"'),
     });
@@ -206,7 +209,7 @@ function mount({ model, root, data, choose }) {
     write(about, names.about);
     saving.hidden = !names.saves;
     const depth = scheme === MIXED ? "" : `${bits}bit-`;
-    if (!edited) file.value = `${names.stem}-${depth}${scheme === MIXED && data.plan?.feedback ? "mixed-feedback" : shortName(scheme)}${names.suffix}`;
+    if (!edited) file.value = `${names.stem}-${depth}${shortName(scheme, data.plan)}${names.suffix}`;
     write(saveWords, `Save ${depthName(scheme, bits)}`);
     const made = data.results.made(scheme, bits);
     save.disabled = saves || !made;
