@@ -49,9 +49,12 @@ PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
+PAGE_LOADS = 3.0
+"""Seconds that a page may take to load its widgets and draw the first outputs, before others are computed."""
 SENSED = 4
 """So many pictures, at most, tell how much each layer of a classifier matters; whole plans are run on all."""
 _CANCELLED = "Cancelled. What was computed so far stays."
+_POLL = 0.02
 _SAID = 0.1
 """Seconds between two reports of progress where many small steps are run."""
 
@@ -97,7 +100,7 @@ class Computation:
         self._model, self._calibrated = model, calibrated
         self._chosen, self._screen = chosen, screen
         self._feedback_asked = {chosen.scheme} & WITH_FEEDBACK.keys()
-        self._cancelled = self._closed = self._sized = False
+        self._cancelled = self._closed = self._sized = self._awaited = False
         self._inputs: Inputs = []
         self._arrived: list[_Arrived] = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
@@ -127,6 +130,11 @@ class Computation:
         self.background.cancel()
         if busy:
             self._tell("cancelled", _CANCELLED)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until all is computed; False where `timeout` seconds were not enough."""
+        self._awaited = True
+        return self.background.wait(timeout)
 
     def close(self) -> None:
         """Stop for good, and let go of the network, its inputs and outputs, which notebooks' histories would keep."""
@@ -235,6 +243,7 @@ class Computation:
         """All sizes and a histogram, which need no run, but would keep the first picture waiting; once is enough."""
         if self._sized:
             return
+        self._let_page_load(cancelled)
         self._tell("running", "Computing file sizes")
         self._add_sizes(sizes(self._model), cancelled)
         self._sized = True
@@ -465,6 +474,13 @@ class Computation:
 
     def _chosen_step(self, image: int) -> Step:
         return Step(image, "full", self._chosen.scheme, self._chosen.bits)
+
+    def _let_page_load(self, cancelled: threading.Event) -> None:
+        """Leave the processor to the page, and to the server that sends it, until the first outputs are drawn."""
+        while not (self._awaited or self._screen.is_drawn) and time.perf_counter() - self._opened < PAGE_LOADS:
+            cancelled.wait(_POLL)
+            check(cancelled)
+            self._repeat()
 
     def _repeat(self) -> None:
         """Send once more what may have come before the page had loaded its modules, while the kernel cannot hear it."""

@@ -215,7 +215,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is computed; False where `timeout` seconds were not enough."""
-        return self._computing.background.wait(timeout)
+        return self._computing.wait(timeout)
 
     def cancel(self) -> None:
         """Stop the computation; `resume` goes on with what is missing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Preview(FieldView):
     def __init__(
         self, rows: Iterable[Row] = (), *, on_pictures: Callable[[Path | None, bool], str] | None = None, **traits: Any
     ) -> None:
+        self._drawn = False
         super().__init__({"pictures": pictures_field(on_pictures)} if on_pictures else {}, **traits)
         for row in rows:
             self.add(row)
@@ -44,6 +45,15 @@ class Preview(FieldView):
                 self.publish("forget", {"type": "forget", "scheme": MIXED})
             return
         self.publish(("row", row.image, row.key), *preview_data(row))
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page has drawn outputs, or none ever will, as there is no kernel that it could hear."""
+        return self._drawn or getattr(self.comm, "kernel", None) is None
+
+    def handle(self, content: Mapping[str, Any]) -> None:
+        """See `View.handle`."""
+        self._drawn = self._drawn or content.get("type") == "drawn"
 
     def recorded(self) -> list[Recorded]:
         """See `View.recorded`; pictures take a fifth of the bytes, so that a report of them can be sent."""

@@ -67,6 +67,11 @@ class Screen:
             "choosing": self.choosing,
         }
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page has drawn outputs; see `Preview.is_drawn`."""
+        return self.preview.is_drawn
+
     def add(self, row: Row) -> None:
         """Show a row; a full one takes the place of a coarse one."""
         self.controls.add(row)

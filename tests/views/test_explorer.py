@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import comm
 import pytest
 import traitlets
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer.errors import CustomLayerError, InputError
 from mlexplorer.exploration import Calibrated, Runs, Step
+from mlexplorer.views import computation
 from mlexplorer.views.background import Background
 from mlexplorer.views.histogram import Histogram
 from mlexplorer.views.screen import Screen
@@ -287,6 +289,61 @@ def test_the_first_picture_waits_for_what_is_chosen_only(explorers: Any, monkeyp
     assert {stage for stage, *_ in done[3:18]} == {"size"}
     assert len({tuple(key) for _, *key in done[3:18]}) == 15
     assert done[18:20] == ["brush", ("coarse", "linear", 3)]
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a kernel, which a page that is still to come could hear."""
+    monkeypatch.setattr(comm.DummyComm, "kernel", object(), raising=False)
+
+
+def outputs(explorer: mle.Explorer) -> int:
+    return sum(bool(row.outputs) for row in explorer.results)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_page_that_loads_has_the_processor_for_itself_until_it_has_drawn_something(
+    explorers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computation, "PAGE_LOADS", SECONDS)
+    explorer = explorers(painter(), photo())
+    wait_until(lambda: outputs(explorer) == 1)
+    time.sleep(0.3)
+    assert len(explorer.results) == 2, "the original, and the size of what is chosen"
+    page = Page(explorer.preview)
+    page.say(type="ready")
+    time.sleep(0.3)
+    assert len(explorer.results) == 2, "nothing is drawn yet"
+    page.say(type="drawn")
+    wait_until(lambda: outputs(explorer) == 17)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("goes_on", ["page never comes", "waited for", "cancelled"])
+def test_what_waits_for_a_page_goes_on_without_one(
+    explorers: Any, monkeypatch: pytest.MonkeyPatch, goes_on: str
+) -> None:
+    monkeypatch.setattr(computation, "PAGE_LOADS", 0.5 if goes_on == "page never comes" else SECONDS)
+    explorer = explorers(painter(), photo())
+    wait_until(lambda: outputs(explorer) == 1)
+    started = time.monotonic()
+    if goes_on == "cancelled":
+        explorer.cancel()
+        assert explorer.wait(SECONDS)
+        assert outputs(explorer) == 1
+    elif goes_on == "waited for":
+        assert explorer.wait(SECONDS)
+        assert outputs(explorer) == 17
+    else:
+        wait_until(lambda: outputs(explorer) == 17)
+    assert time.monotonic() - started < SECONDS / 2
 
 
 def test_the_page_waits_for_a_histogram_that_comes_even_where_the_computation_is_cancelled(

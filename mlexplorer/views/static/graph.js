@@ -1,6 +1,9 @@
 // The layers as a drawing: select by click or arrow keys, open folded blocks, search, look around, save as SVG or PNG.
 
 const LARGEST_PNG = 16384;
+const IDLE = { timeout: 500 };
+const whenIdle = globalThis.requestIdleCallback ?? ((task) => setTimeout(task)); // which Safari does not have
+const cancelIdle = globalThis.cancelIdleCallback ?? clearTimeout;
 const PATIENCE = 10000;
 const SOURCE_PATIENCE = 15000;
 const PNG_SCALE = 2;
@@ -393,11 +396,19 @@ function mountGraph({ model, root, data, choose }) {
     if (moved && box && !camera.hidden) camera.reveal(drawing.area(box.key));
   }
 
+  // A graph that has just come is drawn once the page has nothing else to do: pictures come first.
+  let waiting = 0;
+  function repaintInTime(content) {
+    if (content?.type !== "graph") repaint();
+    else waiting ||= whenIdle(() => { waiting = 0; repaint(); }, IDLE);
+  }
+
   const events = ["change:opened", "change:colour"];
   for (const event of events) model.on(event, repaint);
   return {
-    repaint,
+    repaint: repaintInTime,
     destroy() {
+      cancelIdle(waiting);
       for (const event of events) model.off(event, repaint);
       observer.disconnect();
       clearTimeout(patience);

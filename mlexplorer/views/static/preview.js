@@ -129,6 +129,10 @@ function mount({ model, root, data, choose }) {
       panel.element.hidden = before?.shows !== shows;
       if (!panel.element.hidden) panel.show({ before, after, names, address, missing, waiting });
     }
+    if (before && !data.isDrawn) {
+      data.isDrawn = true;
+      requestAnimationFrame(() => model.send({ type: "drawn" })); // the kernel computes the rest from here on
+    }
     film.element.hidden = rows.size === 0;
     const find = (key) => {
       const row = rows.get(key);
@@ -204,7 +208,7 @@ export default defineView("preview", {
     if (model.get("bits") <= 2) return "With so few levels every layer's results are off, and each layer adds its own errors to those that it gets from the layers before. Small networks fall apart here; error feedback keeps them together longer.";
     return "Every weight is off by a little, in any direction. A layer sums up thousands of products, where such errors mostly cancel out: that is why a picture can survive the loss of most of its network's bits.";
   },
-  initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false, epoch: 0, fields: fieldData() }),
+  initial: () => ({ rows: new Map(), agreements: new Map(), inputs: null, notice: "", working: null, classifies: false, isDrawn: false, epoch: 0, fields: fieldData() }),
   receive: (data, content, buffers) => (RECEIVERS[content.type] ?? FIELD_RECEIVERS[content.type])?.(data, content, buffers),
   mount,
   dispose(data) {
