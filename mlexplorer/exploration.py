@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mlexplorer.calibration import calibrate
@@ -19,19 +17,16 @@ from mlexplorer.comparison import Rate, psnr, snr
 from mlexplorer.comparison.outputs import class_outputs
 from mlexplorer.errors import Cancelled, InputError
 from mlexplorer.feeds import inputs_of
-from mlexplorer.model import Feature, Model
+from mlexplorer.inputs import Given, Input, Inputs, input_feature, read_inputs
+from mlexplorer.model import Model
 from mlexplorer.progress import check
 from mlexplorer.quantization.linear import Linear
 from mlexplorer.quantization.lookup_table import LookupTable
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.runtime.custom import CustomLayerClass
-from mlexplorer.runtime.images import PictureLike, open_pictures
 from mlexplorer.runtime.prediction import Predictor
-from mlexplorer.runtime.resizing import resize
 
-Array = NDArray[Any]
-Input = Image.Image | Array
 Key = tuple[str, int]
 
 SCHEMES: Mapping[str, type[Linear] | type[LookupTable]] = {"linear": Linear, "lookup_table": LookupTable}
@@ -51,8 +46,6 @@ ORIGINAL = "original"
 """The name in `Row.scheme` of the model as it is."""
 BITS = (4, 5, 3, 6, 2, 7, 8, 1)
 """Every bit depth, the most telling ones first."""
-COARSE_SIDE = 0.5
-"""Width and height of what is run in the coarse stage, as shares of those of the full one."""
 TOP = 5
 """So many of a classifier's labels are kept."""
 AHEAD = 8
@@ -156,7 +149,7 @@ class Step:
 
 def rows(
     model: Model,
-    images: PictureLike | Array | Iterable[PictureLike | Array],
+    images: Inputs,
     *,
     schemes: Sequence[str] = tuple(SCHEMES),
     bits: Sequence[int] = BITS,
@@ -283,30 +276,29 @@ class Calibrated:
 class Runs:
     """A model, lowered once, that runs on pictures at every bit depth, step by step.
 
-    `inputs` are pictures or arrays by name, from `read_inputs`; `known_sizes` are the bytes of the files by scheme and
-    bits, as far as they are known; what is missing is added when it is needed. `calibrated` has the copies with error
-    feedback, and the classes of custom layers. Raises UnsupportedError or CustomLayerError, naming every layer that
-    cannot run.
+    `inputs` are what `read_inputs` gave; more may follow, and `more` is how many are expected to. `known_sizes` are the
+    bytes of the files by scheme and bits, as far as they are known; what is missing is added when it is needed.
+    `calibrated` has the copies with error feedback, and the classes of custom layers. Raises UnsupportedError or
+    CustomLayerError, naming every layer that cannot run.
     """
 
     def __init__(
         self,
         model: Model,
-        inputs: Sequence[tuple[str, Input]],
+        inputs: Sequence[Given],
         *,
         schemes: Sequence[str] = tuple(SCHEMES),
         bits: Sequence[int] = BITS,
         calibrated: Calibrated | None = None,
         known_sizes: dict[Key, int] | None = None,
     ) -> None:
-        self.inputs = list(inputs)
+        self.inputs, self.more = list(inputs), 0
         self._model = model
         self._feature = input_feature(model)
         self._choices = _choices(schemes, bits)
         self._original = (ORIGINAL, original_bits(model))
         self._sizes = {} if known_sizes is None else known_sizes
         self._sizes.setdefault(self._original, model.size)
-        self._staged: tuple[Input, dict[str, Input]] | None = None
         self._references: dict[tuple[int, str], dict[str, Any]] = {}
         self._calibrated = calibrated or Calibrated(model)
         self._predictor = self._running = Predictor(model, self._calibrated.custom_layers)
@@ -347,7 +339,7 @@ class Runs:
         Steps in `done` are left out, and the coarse ones of depths that are done in full.
         """
         choices = [self._original, *sorted(self._choices, key=lambda choice: choice != start)]
-        steps = [Step(image, stage, *choice) for stage in self._stages(image) for choice in choices]
+        steps = [Step(image, stage, *choice) for stage in self.inputs[image].stages for choice in choices]
         full = {step.key for step in done if step.image == image and step.stage == "full"}
         return [step for step in steps if step not in done and (step.stage == "full" or step.key not in full)]
 
@@ -376,7 +368,7 @@ class Runs:
         """
         self._stopped.clear()
         check(cancelled)  # what stopped this step may have come before its beginning
-        feed = self._stages(step.image)[step.stage]
+        feed = self.inputs[step.image].stages[step.stage]
         place = step.image, step.stage
         if place not in self._references:
             self._references[place] = self._run(self._predictor, feed)
@@ -400,27 +392,20 @@ class Runs:
     @property
     def counts(self) -> bool:
         """Whether quality is how often the label stays the same: of a classifier that is run on several pictures."""
-        return self.classifies and len(self.inputs) > 1
+        return self.classifies and len(self.inputs) + self.more > 1
 
     def coarse(self, image: int) -> Input:
         """What is fed for a picture in its first stage: a quarter of its pixels where the model accepts that."""
-        return next(iter(self._stages(image).values()))
+        return next(iter(self.inputs[image].stages.values()))
 
     def full(self, image: int) -> Input:
         """What is fed for a picture in its last stage."""
-        return self._stages(image)["full"]
+        return self.inputs[image].stages["full"]
 
     def cancel(self) -> None:
         """Stop the step that is under way, from another thread."""
         self._stopped.set()
         self._running.cancel()
-
-    def _stages(self, image: int) -> dict[str, Input]:
-        """What is fed for a picture in each stage; resized once for all models that are run on it in turn."""
-        given = self.inputs[image][1]
-        if self._staged is None or self._staged[0] is not given:
-            self._staged = given, _stages(self._feature, given)
-        return self._staged[1]
 
     def _size(self, step: Step) -> int:
         """The bytes of the file: a table and a grid take the same whatever stands in them."""
@@ -471,56 +456,12 @@ class Runs:
         return Output(name, shown, metric, quality)
 
 
-def read_inputs(
-    model: Model, images: PictureLike | Array | Iterable[PictureLike | Array], cancelled: threading.Event | None = None
-) -> tuple[list[tuple[str, Input]], list[str]]:
-    """What is fed to the model, by name, from a picture, a folder, or several; and what could not be read, in words.
-
-    A model that takes one multi-array takes arrays of its shape. Raises InputError where nothing can be read, and where
-    the model takes neither one picture nor one array; Cancelled once `cancelled` is set.
-    """
-    feature = input_feature(model)
-    if feature.type == "image":
-        pictures, faults = open_pictures(images, cancelled)
-        return list(pictures), faults
-    one = isinstance(images, np.ndarray | Image.Image | str | Path)
-    arrays: list[Any] = [images] if one else list(images)  # type: ignore[arg-type]
-    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
-        raise InputError(
-            f"the model's input {feature.name!r} is an array of shape {list(feature.shape or ())}, not a picture; "
-            "give images=[array, ...]"
-        )
-    return [(f"array {index + 1}", np.asarray(array)) for index, array in enumerate(arrays)], []
-
-
-def input_feature(model: Model) -> Feature:
-    """The one input of a model that must be fed: its picture, else its array.
-
-    Raises InputError for models with no such input or with several.
-    """
-    needed = [feature for feature in model.inputs if not feature.optional]
-    if len(needed) == 1 and needed[0].type in ("image", "multiArray"):
-        return needed[0]
-    names = ", ".join(f"{feature.name!r} ({feature.type})" for feature in needed) or "none"
-    raise InputError(f"a sweep needs a model with one input, a picture or an array; this one has {names}")
-
-
 def _size(model: Model, key: Key) -> int:
     return Plan.uniform(model, scheme(*key)).predicted_size(model)
 
 
 def _choices(schemes: Sequence[str], bits: Sequence[int]) -> list[Key]:
     return [(name, depth) for depth in bits for name in schemes]
-
-
-def _stages(feature: Feature, given: Input) -> dict[str, Input]:
-    """What is fed in each stage; the coarse one only where the model accepts about a quarter of the pixels."""
-    if feature.type != "image" or not isinstance(given, Image.Image):
-        return {"full": given}
-    full, coarse = resize(given, feature), resize(given, feature, scale=COARSE_SIDE)
-    if coarse.width * coarse.height * 2 <= full.width * full.height:
-        return {"coarse": coarse, "full": full}
-    return {"full": full}
 
 
 def _order(value: Any) -> int:

@@ -21,11 +21,10 @@ from mlexplorer.exploration import (
     Runs,
     Step,
     _ranked,
-    input_feature,
-    read_inputs,
     sizes,
 )
 from mlexplorer.exploration import rows as every_row
+from mlexplorer.inputs import input_feature, read_inputs
 from mlexplorer.runtime.resizing import resize
 from tests.checks import one_layer_model
 from tests.painter import deep_classifier, deep_painter, painter, photo
@@ -163,7 +162,7 @@ def test_unreadable_pictures_are_named_and_the_others_used(tmp_path: Path) -> No
     Image.fromarray(photo()).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_text("not a picture")
     pictures, faults = read_inputs(painter(), tmp_path)
-    assert [name for name, _ in pictures] == ["good"]
+    assert [given.name for given in pictures] == ["good"]
     assert len(faults) == 1
     assert "bad.png" in faults[0]
     (tmp_path / "good.png").unlink()

@@ -15,7 +15,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mlexplorer.errors import FileFormatError, InputError, UnsupportedError
 from mlexplorer.formats import is_address
 from mlexplorer.model import Feature
-from mlexplorer.progress import check
 
 Array = NDArray[Any]
 PictureLike = Image.Image | Array | str | Path
@@ -138,26 +137,6 @@ def picture_sources(images: PictureLike | Iterable[PictureLike]) -> list[Picture
     if isinstance(images, str | Path) and not is_address(images) and not Path(images).exists():
         raise InputError(f"{images}: there is no such file or folder (the working folder is {Path.cwd()})")
     return [images] if isinstance(images, str | Path | Image.Image | np.ndarray) else list(images)
-
-
-def open_pictures(
-    images: PictureLike | Iterable[PictureLike], cancelled: threading.Event | None = None
-) -> tuple[list[tuple[str, Image.Image]], list[str]]:
-    """Named pictures of what `picture_sources` takes, and what could not be read, in words.
-
-    Raises InputError where nothing at all can be read, and Cancelled once `cancelled` is set.
-    """
-    pictures, faults = [], []
-    for index, source in enumerate(picture_sources(images)):
-        check(cancelled)
-        name = Path(picture_name(source)).stem if isinstance(source, str | Path) else f"image {index + 1}"
-        try:
-            pictures.append((name, open_picture(source, cancelled)))
-        except InputError as error:
-            faults.append(str(error))
-    if not pictures:
-        raise InputError("; ".join(faults) if faults else "no pictures were given")
-    return pictures, faults
 
 
 def to_array(picture: Image.Image, feature: Feature) -> Array:

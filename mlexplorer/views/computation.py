@@ -9,9 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from numpy.typing import NDArray
-from PIL import Image
-
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
 from mlexplorer.exploration import (
     BITS,
@@ -26,15 +23,14 @@ from mlexplorer.exploration import (
     Row,
     Runs,
     Step,
-    read_inputs,
     sizes,
 )
+from mlexplorer.inputs import Given, Inputs, Reading
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.quantization.scheme import Scheme
 from mlexplorer.recommendation import Recommendation, recommend
-from mlexplorer.runtime.images import PictureLike, picture_sources
 from mlexplorer.sensitivity import sensed
 from mlexplorer.sweeps import Sweep, sweep
 from mlexplorer.views.background import Background
@@ -42,13 +38,12 @@ from mlexplorer.views.choosing import plan_scheme
 from mlexplorer.views.defaults import sample_photos
 from mlexplorer.views.screen import Screen
 
-Images = PictureLike | Iterable[PictureLike]
-Inputs = list[tuple[str, Image.Image | NDArray[Any]]]
-
 PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
+READING = 0.5
+"""Seconds in which pictures are read before the model is run on the first one; the rest follow its outputs."""
 PAGE_LOADS = 3.0
 """Seconds that a page may take to load its widgets and draw the first outputs, before others are computed."""
 SENSED = 4
@@ -69,10 +64,10 @@ class Chosen(Protocol):
 
 
 class _Arrived(NamedTuple):
-    """Pictures that were asked for and read, and not shown yet: beside those that are there, or in their place."""
+    """Pictures that were asked for, the first of which are read: beside those that are there, or in their place."""
 
-    sources: list[Any]
-    inputs: Inputs
+    reading: Reading
+    given: list[Given]
     faults: list[str]
     added: bool
 
@@ -90,7 +85,7 @@ class Computation:
     """
 
     def __init__(
-        self, model: Model, images: Images | None, calibrated: Calibrated, chosen: Chosen, screen: Screen
+        self, model: Model, images: Inputs | None, calibrated: Calibrated, chosen: Chosen, screen: Screen
     ) -> None:
         self.error: MlexplorerError | None = None
         self.plan: Plan | None = None
@@ -101,7 +96,9 @@ class Computation:
         self._chosen, self._screen = chosen, screen
         self._feedback_asked = {chosen.scheme} & WITH_FEEDBACK.keys()
         self._cancelled = self._closed = self._sized = self._awaited = False
-        self._inputs: Inputs = []
+        self._inputs: list[Given] = []
+        self._faults: list[str] = []
+        self._readings: list[Reading] = []
         self._arrived: list[_Arrived] = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
@@ -164,17 +161,18 @@ class Computation:
         self._add(Row(MIXED, bits, size))
         return size
 
-    def show(self, images: Images | None, *, add: bool) -> tuple[Inputs, list[str]]:
-        """Run the model on other pictures, or on more of them; returns them, and what cannot be read, in words.
+    def show(self, images: Inputs | None, *, add: bool) -> tuple[list[Given], list[str], int]:
+        """Run the model on other pictures, or on more of them.
 
-        They are read now; raises as `read_inputs` does, and then everything stays as it was.
+        The first of them are read now, the rest in the background. Returns the first, what cannot be read, in words,
+        and how many are left. Raises as `Reading` does, and then everything stays as it was.
         """
-        sources = picture_sources(sample_photos() if images is None else images)
-        inputs, faults = read_inputs(self._model, sources)
+        reading = Reading(self._model, sample_photos() if images is None else images)
+        given, faults = reading.take(READING)
         with self._lock:
-            self._arrived.append(_Arrived(sources, inputs, faults, add))
+            self._arrived.append(_Arrived(reading, given, faults, add))
         self.resume()
-        return inputs, faults
+        return given, faults, reading.left
 
     def find(self, target: float) -> None:
         """Look for the smallest mixed plan that keeps a target, and tell the screen; see `Explorer.find`."""
@@ -182,7 +180,7 @@ class Computation:
         self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
 
     def _release(self) -> None:
-        self._runs, self._inputs, self.images = None, [], None
+        self._runs, self._inputs, self._readings, self.images = None, [], [], None
         with self._lock:
             self._rows = {place: replace(row, outputs=()) for place, row in self._rows.items()}
 
@@ -197,6 +195,7 @@ class Computation:
             self._prepare(cancelled)
             check(cancelled)
             done = self._run(image, cancelled)
+            self._read_rest(cancelled)
             if self._feedback_asked:
                 self._prepare_histograms(cancelled)
                 done = self._run_feedback(image, cancelled) or done
@@ -238,6 +237,7 @@ class Computation:
         if self._runs is None:
             self._tell("running", "Preparing the network")
             self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=self._sizes)
+            self._runs.more = sum(reading.left for reading in self._readings)
 
     def _prepare_sizes(self, cancelled: threading.Event) -> None:
         """All sizes and a histogram, which need no run, but would keep the first picture waiting; once is enough."""
@@ -257,35 +257,58 @@ class Computation:
                 self._add(row)
 
     def _read(self, cancelled: threading.Event) -> None:
-        """Read the pictures that were given at first, where that was not done before."""
+        """Read the first of the pictures that were given at first, where that was not done before."""
         if self._inputs:
             return
         self._tell("running", "Reading pictures")
-        self.images = picture_sources(sample_photos() if self.images is None else self.images)
-        self._inputs, faults = read_inputs(self._model, self.images, cancelled)
-        self._screen.say("; ".join(faults))
+        if not self._readings:
+            self._readings = [Reading(self._model, sample_photos() if self.images is None else self.images)]
+            self.images = self._readings[0].sources
+        self._take(*self._readings[0].take(READING, cancelled))
+
+    def _read_rest(self, cancelled: threading.Event) -> None:
+        """Read the pictures that are left, and show them in larger and larger batches."""
+        assert self._runs is not None
+
+        def report(done: int, total: int) -> None:
+            self._tell("running", f"Reading pictures: {done} of {total}", done, total)
+
+        seconds = READING
+        while self._readings:
+            seconds *= 2
+            self._take(*self._readings[0].take(seconds, cancelled, report))
+            self._readings = [reading for reading in self._readings if reading.left]
+            self._runs.inputs = list(self._inputs)
+            self._runs.more = sum(reading.left for reading in self._readings)
+
+    def _take(self, given: list[Given], faults: list[str]) -> None:
+        self._inputs = [*self._inputs, *given]
+        self._faults += faults
+        self._screen.say("; ".join(self._faults))
         self._screen.offer(self._inputs)
 
     def _show_arrived(self, cancelled: threading.Event) -> None:
         """Show what `show` has read: added pictures come after those that are there, others take their place."""
         with self._lock:
             arrived, self._arrived = self._arrived, []
-        for sources, inputs, faults, added in arrived:
+        for reading, given, faults, added in arrived:
             if added:
                 with suppress(MlexplorerError, OSError):  # then there are none to add to
                     self._read(cancelled)
             first = len(self._inputs) if added else 0
             if not first:
                 self._forget_pictures()
-            self.images = [*self.images, *sources] if first else sources
-            self._inputs = [*self._inputs[:first], *inputs]
+                self._inputs, self._faults, self._readings = [], [], []
+            self.images = [*self.images, *reading.sources] if first else reading.sources
+            counted = self._runs is not None and self._runs.counts
+            self._take(given, faults)
+            self._readings.append(reading)
             if self._runs is not None:
                 self._runs.inputs = list(self._inputs)
-                if first == 1 and self._runs.classifies:
+                self._runs.more = sum(reading.left for reading in self._readings)
+                if self._runs.counts and not counted:
                     self._done.clear()  # a picture on its own was not counted
-            self._screen.say("; ".join(faults))
             self._screen.say_why("")
-            self._screen.offer(self._inputs)
             self._chosen.image = first
 
     def _forget_pictures(self) -> None:
@@ -304,6 +327,8 @@ class Computation:
     def _run(self, image: int, cancelled: threading.Event) -> str:
         """The outputs without error feedback; returns what was done, in words."""
         assert self._runs is not None
+        if image >= len(self._inputs):
+            self._read_rest(cancelled)
         if image >= len(self._inputs):
             raise InputError(f"there is no picture {image}: there are {len(self._inputs)}, counted from 0")
         self._run_mixed(image, cancelled)
@@ -383,6 +408,7 @@ class Computation:
             "cancelled": cancelled,
         }
         if runs.counts:
+            self._read_rest(cancelled)
             pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
             some, metric, of = pictures[:: -(-len(pictures) // SENSED)], "agreement", None
             name = f"{len(pictures)} pictures"
@@ -390,7 +416,7 @@ class Computation:
             pictures = some = [runs.coarse(image)]
             metric, of = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr", image
             part = "" if runs.coarse(image) is runs.full(image) else ", at a quarter of its pixels"
-            name = f"{self._inputs[image][0]}{part}"
+            name = f"{self._inputs[image].name}{part}"
         if (kind, of) not in self._sensitivities:
             measured = sweep(self._model, some, schemes=(kind,), bits=(), layers=sensed(BITS), **options)
             self._sensitivities[kind, of] = measured
@@ -414,7 +440,7 @@ class Computation:
                     break
                 if time.perf_counter() - said > _SAID:
                     said = time.perf_counter()
-                    text = f"Other pictures: {self._inputs[step.image][0]}, {step.label}"
+                    text = f"Other pictures: {self._inputs[step.image].name}, {step.label}"
                     self._tell("running", text, count, count + len(steps) - index)
                 self._add(self._row(step, cancelled))
                 self._done.add(step)

@@ -14,13 +14,14 @@ from mlexplorer.errors import InputError, MlexplorerError
 from mlexplorer.exploration import CHOICES, MIXED, SCHEMES, WITH_FEEDBACK, Calibrated, Row, Step, scheme
 from mlexplorer.formats import save
 from mlexplorer.formats.atomic import write_file
+from mlexplorer.inputs import Inputs
 from mlexplorer.model import Model
 from mlexplorer.progress import reporting
 from mlexplorer.quantization.plan import Plan, quantize
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.views.cells import replace
 from mlexplorer.views.choosing import Choosing, plan_of_bits
-from mlexplorer.views.computation import Computation, Images
+from mlexplorer.views.computation import Computation
 from mlexplorer.views.controls import Controls, model_data, options_source
 from mlexplorer.views.curve import Curve
 from mlexplorer.views.defaults import heaviest_layer, model_source
@@ -58,7 +59,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     def __init__(
         self,
         model: Model,
-        images: Images | None = None,
+        images: Inputs | None = None,
         *,
         custom_layers: Mapping[str, CustomLayerClass] | None = None,
         calibration: Any = "noise",
@@ -127,18 +128,19 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
         """What the model is run on, as it was given, folders taken apart once they were read; None for the samples."""
         return self._computing.images
 
-    def show_images(self, images: Images | None = None, *, add: bool = False) -> None:
+    def show_images(self, images: Inputs | None = None, *, add: bool = False) -> None:
         """Run the model on other pictures, None for the samples, or, with `add`, on more of them.
 
-        `images` is what `explore` takes. Results on pictures that are gone are forgotten; bits, scheme, layer, plan and
-        sizes stay. Raises InputError where nothing can be read, and then all stays as it was.
+        `images` is what `explore` takes; where reading all takes long, most are read in the background. Results on
+        pictures that are gone are forgotten; bits, scheme, layer, plan and sizes stay. Raises InputError where nothing
+        can be read, and then all stays as it was.
         """
         self._computing.show(images, add=add)
 
     def open_pictures(self, path: Path | None, add: bool = False) -> str:
         """`show_images` for a field on the page: returns what to say of it, files that cannot be read included."""
-        inputs, faults = self._computing.show(path, add=add)
-        return said_of_pictures(self.model, [given for _, given in inputs], faults, add)
+        given, faults, left = self._computing.show(path, add=add)
+        return said_of_pictures(self.model, given, left, faults, add)
 
     @property
     def plan(self) -> Plan:

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
-from mlexplorer.exploration import input_feature
 from mlexplorer.formats import is_address
 from mlexplorer.formats.download import MOST_BYTES, cache_folder, download, file_name
+from mlexplorer.inputs import Given, input_feature
 from mlexplorer.model import Model
 from mlexplorer.runtime.images import MOST_BYTES as MOST_BYTES_OF_A_PICTURE
 from mlexplorer.runtime.images import SUFFIXES
@@ -156,12 +156,17 @@ def takes_pictures(model: Model) -> bool:
         return False
 
 
-def said_of_pictures(model: Model, pictures: Sequence[Any], faults: Sequence[str], added: bool) -> str:
-    """What there is to say once pictures were opened: how many, which of them are fitted, which cannot be read."""
+def said_of_pictures(model: Model, pictures: Sequence[Given], left: int, faults: Sequence[str], added: bool) -> str:
+    """What there is to say once pictures were opened: how many, which of them are fitted, which cannot be read.
+
+    `left` is how many have still to be read.
+    """
     feature, count = input_feature(model), len(pictures)
-    others = [picture for picture in pictures if feature.type == "image" and not feature.accepts_size(*picture.size)]
+    others = [given for given in pictures if given.size is not None and not feature.accepts_size(*given.size)]
     counted = f"{count} picture{'s' if count > 1 else ''}"
     said = [f"{counted} added." if added else f"{counted} shown."]
+    if left:
+        said.append(f"{left} more {'are' if left > 1 else 'is'} read in the background.")
     if others:
         which = "It is" if count == 1 else "All are" if len(others) == count else f"{len(others)} of them are"
         said.append(f"{which} fitted to the model's size, {feature.size_text}.")

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-from PIL import Image
-
 from mlexplorer.exploration import MIXED, Row
+from mlexplorer.inputs import Given
 from mlexplorer.views.fields import FieldView, pictures_field
 from mlexplorer.views.preview_data import preview_data, thumbnail
 from mlexplorer.views.preview_report import Recorded, smaller
@@ -59,10 +57,10 @@ class Preview(FieldView):
         """See `View.recorded`; pictures take a fifth of the bytes, so that a report of them can be sent."""
         return list(smaller(super().recorded()))
 
-    def offer(self, inputs: Sequence[tuple[str, Image.Image | NDArray[Any]]]) -> None:
+    def offer(self, inputs: Sequence[Given]) -> None:
         """Show what the model can be run on, by name, to pick one of."""
-        thumbnails = [thumbnail(given) for _, given in inputs]
-        self.publish("inputs", {"type": "inputs", "names": [name for name, _ in inputs]}, thumbnails)
+        thumbnails = [thumbnail(given.small) for given in inputs]
+        self.publish("inputs", {"type": "inputs", "names": [given.name for given in inputs]}, thumbnails)
 
     def working(self, scheme: str, bits: int, layer: int, layers: int) -> None:
         """Show in the cell of a depth with error feedback which layer is being calibrated; 0 bits for none."""

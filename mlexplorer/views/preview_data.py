@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile  # asked for a format by name only, Pillow loads all that it knows
 
-from mlexplorer.exploration import COARSE_SIDE, Output, Row
+from mlexplorer.exploration import Output, Row
+from mlexplorer.inputs import COARSE_SIDE, SMALL_SIDE, Input
 from mlexplorer.views.controls import row_data
 
 Array = NDArray[Any]
@@ -28,7 +29,6 @@ ENTRIES = 24
 """So many entries of a dictionary are sent, at most: the largest ones."""
 _PLANE = 4
 _SQUARE = 8
-_THUMBNAIL = 160
 _THUMBNAIL_QUALITY = 85
 
 
@@ -58,13 +58,15 @@ def lossless(picture: Array) -> bytes:
     return file.getvalue()
 
 
-def thumbnail(given: Image.Image | Array) -> bytes:
+def thumbnail(small: Input) -> bytes:
     """A picture, or the values of an array as greys, of at most 160 pixels a side, as a WebP file."""
-    picture = given if isinstance(given, Image.Image) else _greys(given)
-    small = picture.convert("RGB")
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    if isinstance(small, Image.Image):
+        picture = small
+    else:
+        picture = _greys(small)
+        picture.thumbnail((SMALL_SIDE, SMALL_SIDE))
     file = io.BytesIO()
-    small.save(file, WebPImageFile.format, quality=_THUMBNAIL_QUALITY, method=2)
+    picture.save(file, WebPImageFile.format, quality=_THUMBNAIL_QUALITY, method=2)
     return file.getvalue()
 
 

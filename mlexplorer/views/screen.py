@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
-from numpy.typing import NDArray
-from PIL import Image
 
 from mlexplorer.exploration import Row
+from mlexplorer.inputs import Given
 from mlexplorer.model import Model
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.recommendation import Recommendation
@@ -91,7 +90,7 @@ class Screen:
         """Say in the outputs' place why there are none."""
         self.preview.say(text)
 
-    def offer(self, inputs: Sequence[tuple[str, Image.Image | NDArray[Any]]]) -> None:
+    def offer(self, inputs: Sequence[Given]) -> None:
         """Show what the model can be run on."""
         self.preview.offer(inputs)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from mlexplorer.errors import InputError
 from mlexplorer.formats import load
+from mlexplorer.inputs import Inputs
 from mlexplorer.model import Model
 from mlexplorer.runtime.custom import CustomLayerClass
 from mlexplorer.views.cells import replace
-from mlexplorer.views.computation import Images
 from mlexplorer.views.defaults import heaviest_layer
 from mlexplorer.views.explorer import Explorer
 from mlexplorer.views.graph import GraphView
@@ -22,7 +22,7 @@ from mlexplorer.views.view import View
 
 def explore(
     model: Model | str | Path | None = None,
-    images: Images | None = None,
+    images: Inputs | None = None,
     *,
     custom_layers: Mapping[str, CustomLayerClass] | None = None,
     calibration: Any = "noise",
@@ -47,7 +47,7 @@ def explore(
     return Explorer(model if isinstance(model, Model) else load(model), images, **options)
 
 
-def show(model: Model | str | Path, view: str = "explorer", images: Images | None = None, **options: Any) -> Any:
+def show(model: Model | str | Path, view: str = "explorer", images: Inputs | None = None, **options: Any) -> Any:
     """One view of a model as a widget of its own, to stand alone or in any layout of ipywidgets.
 
     `images` and the options are those of `explore`. What needs runs of the model is computed in the background, by the
@@ -91,11 +91,11 @@ def show(model: Model | str | Path, view: str = "explorer", images: Images | Non
     return VIEWS[view](model if isinstance(model, Model) else load(model), images, options)
 
 
-def _graph(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+def _graph(model: Model, images: Inputs | None, options: dict[str, Any]) -> Any:
     return _alone(GraphView(model, **options))
 
 
-def _histogram(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+def _histogram(model: Model, images: Inputs | None, options: dict[str, Any]) -> Any:
     return _alone(Histogram(model, **{"layer": heaviest_layer(model), **options}))
 
 
@@ -105,7 +105,7 @@ def _alone(view: View) -> View:
 
 
 def _of_explorer(name: str) -> Callable[..., Any]:
-    def view(model: Model, images: Images | None, options: dict[str, Any]) -> Any:
+    def view(model: Model, images: Inputs | None, options: dict[str, Any]) -> Any:
         explorer = Explorer(model, images, **options)
         found = getattr(explorer, name)
         found.explorer = explorer  # it computes what the view shows
@@ -115,7 +115,7 @@ def _of_explorer(name: str) -> Callable[..., Any]:
     return view
 
 
-VIEWS: Mapping[str, Callable[[Model, Images | None, dict[str, Any]], Any]] = {
+VIEWS: Mapping[str, Callable[[Model, Inputs | None, dict[str, Any]], Any]] = {
     "explorer": lambda model, images, options: Explorer(model, images, **options),
     "controls": _of_explorer("controls"),
     "graph": _graph,

@@ -20,10 +20,9 @@ import onnxruntime
 from onnx import numpy_helper
 
 import mlexplorer as mle
-from mlexplorer.exploration import input_feature, read_inputs
+from mlexplorer.inputs import read_inputs
 from mlexplorer.runtime.models.network import encode
 from mlexplorer.runtime.prediction import Predictor
-from mlexplorer.runtime.resizing import resize
 from mlexplorer.runtime.sessions import available_cores
 
 OUTPUTS = 16
@@ -59,7 +58,7 @@ def main() -> None:
     """Measure and print."""
     model = mle.samples.style()
     photo = mle.samples.photos()[-1]
-    picture = resize(read_inputs(model, photo)[0][0][1], input_feature(model))  # type: ignore[arg-type]
+    picture = read_inputs(model, photo)[0][0].stages["full"]
     run = bare_run(model, picture)
     run()
     bare = timed(lambda: [run() for _ in range(OUTPUTS)])

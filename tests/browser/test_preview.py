@@ -15,7 +15,7 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.comparison import Rate
-from mlexplorer.exploration import input_feature
+from mlexplorer.inputs import input_feature
 from mlexplorer.runtime.resizing import resize
 from mlexplorer.views.explorer import Explorer
 from tests.browser.conftest import write_notebook
@@ -28,7 +28,8 @@ SETUP = """\
 import ipywidgets
 import numpy as np
 import mlexplorer as mle
-from mlexplorer.exploration import read_inputs, rows
+from mlexplorer.exploration import rows
+from mlexplorer.inputs import read_inputs
 from mlexplorer.views.preview import Preview
 from tests.browser.test_preview import grained, two_arrays
 from tests.painter import painter, photo

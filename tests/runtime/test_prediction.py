@@ -12,7 +12,7 @@ from PIL import Image
 import mlexplorer as mle
 from mlexplorer import spec
 from mlexplorer.errors import InputError, UnsupportedError
-from mlexplorer.runtime.images import open_picture, open_pictures
+from mlexplorer.runtime.images import open_picture, picture_paths
 from mlexplorer.spec.weight_params import write_floats
 from tests.runtime.networks import add, array_features, network, run
 
@@ -156,18 +156,18 @@ def test_pictures_are_upright_and_unreadable_ones_are_named(tmp_path: Path) -> N
     image.save(tmp_path / "a turned.jpg", exif=exif)
     (tmp_path / "b broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
     (tmp_path / "notes.txt").write_text("no picture")
-    pictures, faults = open_pictures(tmp_path)
-    assert [(name, picture.size) for name, picture in pictures] == [("a turned", (HEIGHT, WIDTH))]
-    assert len(faults) == 1
-    assert "b broken.png" in faults[0]
+    turned, broken = picture_paths(tmp_path)
+    assert open_picture(turned).size == (HEIGHT, WIDTH)
+    with pytest.raises(InputError, match=r"b broken\.png"):
+        open_picture(broken)
     with pytest.raises(InputError, match="no such picture"):
         open_picture(tmp_path / "absent.png")
     (tmp_path / "within" / ".hidden").mkdir(parents=True)
     for name in ("c.png", ".hidden/d.png"):
         image.save(tmp_path / "within" / name)
     (tmp_path / "within" / "again").symlink_to(tmp_path)
-    assert [name for name, _ in open_pictures(tmp_path)[0]] == ["a turned", "c"]
+    assert [path.name for path in picture_paths(tmp_path)] == ["a turned.jpg", "b broken.png", "c.png"]
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="no pictures in this folder"):
-        open_pictures(empty)
+        picture_paths(empty)

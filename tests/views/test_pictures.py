@@ -13,15 +13,23 @@ import pytest
 from PIL import Image
 
 import mlexplorer as mle
+from mlexplorer import inputs
 from mlexplorer.errors import InputError
 from mlexplorer.exploration import MIXED, Row
+from mlexplorer.progress import check
 from mlexplorer.quantization.plan import Plan
+from mlexplorer.views import computation
 from tests.formats.models import network
-from tests.painter import deep_painter, painter, photo
+from tests.painter import deep_classifier, deep_painter, painter, photo
 from tests.views.page import Page
 from tests.web_server import Server, sends
 
 SECONDS = 60
+
+
+@pytest.fixture(autouse=True, params=[computation.READING, 0], ids=["read at once", "read one by one"])
+def _reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computation, "READING", request.param)
 
 
 @pytest.fixture
@@ -101,6 +109,39 @@ def test_added_pictures_come_after_those_that_are_there(explorers: Any, folder: 
         key: Row(**{**vars(row), "image": 1}) for key, row in measured(explorers(deep_painter(), folder), 0).items()
     }
     assert replayed(explorer.preview, "inputs")[0]["names"] == ["image 1", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("_reading", [0], indirect=True)
+def test_the_first_picture_is_run_before_all_are_read(
+    explorers: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.png").rename(folder / "d.png")
+    hold, held, read = threading.Event(), threading.Event(), inputs.open_picture
+
+    def slowly(source: Any, cancelled: threading.Event) -> Any:
+        if Path(source).name == "c.png":
+            held.set()
+            while not hold.wait(0.01):
+                check(cancelled)
+        return read(source, cancelled)
+
+    monkeypatch.setattr(inputs, "open_picture", slowly)
+    explorer = mle.explore(deep_classifier(), folder)
+    assert held.wait(SECONDS)
+    assert len(measured(explorer, 0)) == 17
+    assert measured(explorer, 0)["linear", 4].agreement is not None, "there will be several"
+    assert replayed(explorer.controls, "progress")[0]["text"] == "Reading pictures: 2 of 4"
+    assert replayed(explorer.preview, "inputs")[0]["names"] == ["a", "b"]
+    explorer.cancel()
+    assert explorer.wait(SECONDS)
+    assert replayed(explorer.preview, "inputs")[0]["names"] == ["a", "b"]
+    hold.set()
+    explorer.image = 2
+    assert explorer.wait(SECONDS)
+    assert replayed(explorer.preview, "inputs")[0]["names"] == ["a", "b", "c"]
+    assert "d.png" in replayed(explorer.controls, "notice")[0]["text"]
+    assert max(rate.total for row in explorer.results if (rate := row.agreement)) == 3
+    explorer.close()
 
 
 def test_pictures_asked_for_at_once_are_all_there(explorers: Any, folder: Path) -> None:
@@ -191,6 +232,7 @@ def test_an_explorer_without_pictures_is_mended(explorers: Any, folder: Path, tm
     assert replayed(explorer.preview, "notice")[0]["text"] == ""
 
 
+@pytest.mark.parametrize("_reading", [SECONDS], indirect=True)
 def test_the_page_asks_for_pictures_and_hears_what_is_wrong(explorers: Any, folder: Path) -> None:
     explorer, other = explorers(painter(sizes="fixed"), [photo()]), explorers(painter(sizes="fixed"), [photo()])
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mlexplorer.exploration import MIXED, Output, Ranked, Row
 from mlexplorer.exploration import rows as every_row
+from mlexplorer.inputs import Given, read_inputs
 from mlexplorer.views.preview import Preview
 from mlexplorer.views.preview_data import ENTRIES, LINE, SIDE, preview_data, thumbnail
 from mlexplorer.views.preview_report import LEVELS_PER_DOUBLING
@@ -134,9 +135,9 @@ def test_a_full_picture_takes_the_place_of_a_coarse_one() -> None:
 def test_inputs_are_offered_as_thumbnails() -> None:
     preview = Preview()
     page = Page(preview)
-    preview.offer([("meadow", Image.fromarray(photo(640, 320))), ("noise", np.zeros(5))])
+    preview.offer([*read_inputs(painter(), photo(640, 320))[0], Given("noise", {}, np.zeros(5))])
     (content,) = page.say(type="ready")
-    assert content["names"] == ["meadow", "noise"]
+    assert content["names"] == ["image 1", "noise"]
     assert decoded(page.received[0][1][0]).shape == (80, 160, 3)
 
 
@@ -176,7 +177,7 @@ def test_a_report_gets_smaller_pictures_and_the_differences_as_they_were() -> No
     after = np.clip(before + rng.integers(-40, 41, before.shape) * (rng.random((70, 90, 1)) < 0.5), 0, 255)
     line = np.arange(5, dtype=np.float32)
     preview = Preview([row(before, line, scheme="original", bits=32), row(after.astype(np.uint8), line)])
-    preview.offer([("meadow", Image.fromarray(photo()))])
+    preview.offer(read_inputs(painter(), photo())[0])
     whole = {content["type"] + content.get("scheme", ""): buffers for content, buffers in View.recorded(preview)}
     messages = preview.recorded()
     assert [content["type"] for content, _ in messages] == ["row", "row", "inputs"]

@@ -12,7 +12,8 @@ from PIL import Image
 
 import mlexplorer as mle
 from mlexplorer.comparison import Rate
-from mlexplorer.exploration import Runs, Step, input_feature
+from mlexplorer.exploration import Runs, Step
+from mlexplorer.inputs import input_feature
 from mlexplorer.runtime.resizing import resize
 from tests.painter import painter, photo
 from tests.views.page import Page
