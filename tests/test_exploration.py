@@ -222,7 +222,7 @@ def test_a_picture_is_resized_once_for_all_models(monkeypatch: pytest.MonkeyPatc
         resized.append(scale)
         return resize(*arguments, scale=scale)
 
-    monkeypatch.setattr("mlexplorer.exploration.resize", resize_and_count)
+    monkeypatch.setattr("mlexplorer.inputs.resize", resize_and_count)
     runs = Runs(painter(), read_inputs(painter(), [photo(), photo(seed=3)])[0], bits=[2, 3])
     for image in (0, 1):
         for step in runs.steps(image):
