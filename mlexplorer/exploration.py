@@ -477,7 +477,10 @@ def _as_array(value: Any) -> Any:
 
 
 def _quality(reference: Any, output: Any) -> tuple[str, float | None]:
-    """The metric's name and value, on what the user sees: pixels 0..255, numbers, or the values of a dictionary."""
+    """The metric's name and value, on what the user sees: pixels 0..255, numbers, or the values of a dictionary.
+
+    There is no value where the shapes differ, and where no number of the reference is finite.
+    """
     if isinstance(reference, dict):
         keys = list({**reference, **output})
         reference, output = ([values.get(key, 0.0) for key in keys] for values in (reference, output))
@@ -490,7 +493,7 @@ def _quality(reference: Any, output: Any) -> tuple[str, float | None]:
         reference, output = [reference], [output]
     else:
         return "", None
-    return "SNR", snr(reference, output) if len(reference) else None
+    return "SNR", snr(reference, output) if np.isfinite(reference).any() else None
 
 
 def _ranked(reference: Mapping[Any, float], output: Mapping[Any, float]) -> tuple[Ranked, ...]:

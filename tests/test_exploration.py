@@ -20,6 +20,7 @@ from mlexplorer.exploration import (
     Row,
     Runs,
     Step,
+    _quality,
     _ranked,
     sizes,
 )
@@ -288,6 +289,14 @@ def two_headed() -> mle.Model:
     network.output(y, "y")
     network.output(z, "z")
     return network.model()
+
+
+def test_what_is_not_finite_is_not_called_equal() -> None:
+    nan = math.nan
+    for nothing in (np.full((2, 3), nan, np.float32), np.array([math.inf]), {"a": nan, "b": nan}, nan, np.zeros(0)):
+        assert _quality(nothing, nothing) == ("SNR", None)
+    for some in (np.array([nan, 1.0]), {"a": nan, "b": 0.5}, 3):
+        assert _quality(some, some) == ("SNR", math.inf)
 
 
 def test_all_outputs_are_kept_each_with_its_quality() -> None:

@@ -52,7 +52,8 @@ def open_picture(source: PictureLike, cancelled: threading.Event | None = None) 
     except FileNotFoundError:
         raise InputError(f"{source}: there is no such picture") from None
     except _UNREADABLE as error:
-        why = str(error).replace(str(path), str(source))
+        unknown = isinstance(error, UnidentifiedImageError)  # which says no more than the path once again
+        why = "in no format that is known" if unknown else str(error).replace(str(path), str(source))
         raise InputError(f"{source}: not a picture that can be read ({why})") from error
 
 

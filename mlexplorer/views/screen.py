@@ -140,8 +140,8 @@ class Screen:
             rate = found.mixed.measurement.agreement if found.goal[0] == "agreement" else None
             counted = f": {rate.count} of {rate.total}" if rate is not None else ""
             size = found.mixed.nbytes / 1e6
-            self.searching("done", f"{size:.{2 if size >= 0.1 else 3}f} MB keep {kept} on {name}{counted}.")
             self._on_found(found.mixed.plan)
+            self.searching("done", f"{size:.{2 if size >= 0.1 else 3}f} MB keep {kept} on {name}{counted}.")
 
     def show_plan(self, plan: Plan, nbytes: int, feedback: bool) -> None:
         """Show the bits of each layer in a mixed plan, the size of its file, and its Python."""

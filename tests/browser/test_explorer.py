@@ -234,6 +234,37 @@ def test_a_layer_is_chosen_in_the_graph_and_known_everywhere(first: Notebook) ->
     assert chosen in text(first, ".mlx-histogram")
 
 
+def test_a_mixed_plan_is_rounded_with_error_feedback_and_back(browser: Any, light: str, folder: Path) -> None:
+    explore = (
+        "from tests.painter import deep_painter, photo\nexplorer = mle.explore(deep_painter(), [photo()])\nexplorer"
+    )
+    write_notebook(folder / "mixed.ipynb", f"import mlexplorer as mle\n{explore}")
+    notebook = Notebook(browser, light, "mixed.ipynb")
+    notebook.run_all()
+    page, switch = notebook.page, ".mlx-controls .feedback input"
+    notebook.python("explorer.wait(60)", 60)
+    page.click("text=Find a mixed plan")
+    page.wait_for_function("() => document.querySelector('.mlx-choosing .state').textContent.includes('keep')")
+    mixed = "[r.quality for r in explorer.results if r.scheme == 'mixed' and r.stage == 'full'][-1]"
+    seen = []
+    for feedback in (False, True, False):
+        if seen:
+            page.set_checked(switch, feedback)
+            page.wait_for_function("() => !document.querySelector('.mlx-choosing .state').textContent")
+        notebook.knows("explorer.wait(60)", True, 60)
+        quality = notebook.python(mixed)
+        page.wait_for_function(
+            "number => document.querySelector('.mlx-controls .statistic.quality strong').textContent === number",
+            arg=f"{quality:.1f}",
+        )
+        assert page.input_value(".mlx-controls .saving input").endswith("mixed-feedback.mlmodel") is feedback
+        assert ('calibration="noise"' in text(notebook, ".mlx-controls .python code")) is feedback
+        seen.append(quality)
+    assert seen[0] == seen[2] != seen[1]
+    assert notebook.faults == []
+    page.close()
+
+
 def test_the_first_picture_takes_less_than_two_seconds(browser: Any, light: str, folder: Path) -> None:
     write_notebook(folder / "start.ipynb", STYLE_CELL)
     notebook = Notebook(browser, light, "start.ipynb")

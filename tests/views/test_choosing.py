@@ -133,6 +133,22 @@ def test_what_is_found_keeps_the_target_and_its_frontier_can_be_taken(explorer: 
     assert explorer.plan == plan_of_bits(explorer.model, choices[0]["bits"])
 
 
+@pytest.mark.parametrize("change", ["bits of a layer", "rounding", "another plan"])
+def test_what_was_found_is_said_no_longer_once_the_plan_is_another(explorer: Explorer, change: str) -> None:
+    explorer.find(25.0)
+    assert explorer.wait(SECONDS)
+    assert "keep 25 dB" in str(last(explorer.choosing, "search")["text"])
+    if change == "rounding":
+        Page(explorer.controls).say(type="feedback", on=True)
+    elif change == "another plan":
+        explorer.take(mle.Plan({}))
+    else:
+        bits = {**bits_of_plan(explorer.model, explorer.plan), layers_data(explorer.model)[0]["id"]: 7}
+        Page(explorer.choosing).say(type="plan", bits=bits, scheme="lookup_table")
+    assert last(explorer.choosing, "search")["text"] == ""
+    assert explorer.wait(SECONDS)
+
+
 @pytest.mark.parametrize("kind", [mle.Linear, mle.LookupTable])
 def test_of_a_classifier_the_target_is_the_share_of_pictures_that_keep_their_label(
     kind: type[mle.Scheme], monkeypatch: pytest.MonkeyPatch
