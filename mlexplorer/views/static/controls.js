@@ -146,7 +146,7 @@ function mount({ model, root, data, choose }) {
     onclick: () => order("download"),
   }, "Download");
   const lessons = html("button", { type: "button", class: "lessons", "aria-pressed": "false", onclick: () => choose({ teach: !model.get("teach") }) }, "Explain");
-  const toggle = schemeSwitch(choose, (on) => model.send({ type: "feedback", on }), lessons);
+  const toggle = schemeSwitch(choose, roundMixed, lessons);
   const title = html("h2");
   const about = html("span", { class: "about" });
   const python = html("div", { class: "python" }, html("div", { class: "line" }, code), copy);
@@ -163,6 +163,12 @@ function mount({ model, root, data, choose }) {
     model.send({ type, name: file.value, scheme: model.get("scheme"), bits: model.get("bits") });
   }
 
+  // Python answers with the plan; until it does the switch stays as it was set, whatever is painted meanwhile.
+  function roundMixed(on) {
+    data.asked = on;
+    model.send({ type: "feedback", on });
+  }
+
   function paintChoice(scheme, bits) {
     const bytes = data.results.size(scheme, bits);
     const original = data.results.original?.nbytes;
@@ -173,7 +179,7 @@ function mount({ model, root, data, choose }) {
     slider.ticks.forEach((tick, index) => tick.classList.toggle("on", index + 1 === bits));
     toggle.show(scheme, {
       hasPlan: data.results.made(MIXED, bits),
-      rounded: isRounded(scheme, data.plan),
+      rounded: scheme === MIXED && data.asked !== null ? data.asked : isRounded(scheme, data.plan),
       canRoundMixed: Boolean(data.plan && data.names?.calibrates),
       can: (one) => data.names?.calibrates || BITS.some((depth) => data.results.made(withFeedback(one), depth)),
       dataless: data.names?.calibration.startsWith('calibration="noise"'),
@@ -260,7 +266,7 @@ function mount({ model, root, data, choose }) {
 }
 
 export default defineView("controls", {
-  initial: () => ({ results: new Results(), names: null, plan: null, progress: null, notice: "", saved: null }),
+  initial: () => ({ results: new Results(), names: null, plan: null, asked: null, progress: null, notice: "", saved: null }),
   teach({ model, data }) {
     const bits = model.get("bits");
     const levels = 2 ** bits;
@@ -273,7 +279,7 @@ export default defineView("controls", {
     if (content.type === "row") data.results.receive(content);
     else if (content.type === "file") data.file = copyBytes(buffers[0]);
     else if (content.type === "model") data.names = content;
-    else if (content.type === "plan") data.plan = content;
+    else if (content.type === "plan") Object.assign(data, { plan: content, asked: null });
     else if (content.type === "progress") data.progress = content;
     else if (content.type === "notice") data.notice = content.text;
     else if (content.type === "saved") data.saved = content;
