@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlexplorer.views.frontier import plot_frontier
     from mlexplorer.views.showing import explore, show
 
-__version__ = "0.5.0"
+__version__ = "0.5.1"
 
 # Imported when first used: `import mlexplorer` alone brings neither widgets nor onnxruntime.
 _HOMES = {
