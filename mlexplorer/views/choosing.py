@@ -127,7 +127,7 @@ class Choosing(View):
         publish_row(self, row)
 
     def show_plan(self, bits: Mapping[str, int], scheme: str, nbytes: int) -> None:
-        """Show the bits of each layer, by id, and the exact size of the file; what was found before is no longer said."""
+        """Show the bits of each layer, by id, and the exact size of the file, in place of what was found before."""
         said = self._messages.get("search")
         if said is not None and said[0]["state"] != "running":
             self.searching("done", "")

@@ -47,7 +47,8 @@ class Histogram(View):
         self._plan: Plan | None = None
         self._calibrated_plan: Model | None = None
         self._counting = threading.Lock()
-        self._background = Background("mlexplorer histogram")
+        self._wanted: list[str] = []
+        self._layers, self._background = Background("mlexplorer layers"), Background("mlexplorer histogram")
         self.publish("kernel", {"type": "kernel", "asks": model is not None})
 
     def announce(self, layer: str) -> None:
@@ -66,6 +67,10 @@ class Histogram(View):
                 if weight.count:
                     self.publish(("weight", weight.key), *histogram_data(node, weight))
             self._prepared.add(layer)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the layers that the page asked for are sent; False where `timeout` seconds were not enough."""
+        return self._layers.wait(timeout)
 
     def prepare_whole(self, cancelled: threading.Event | None = None) -> None:
         """Compute and send the histogram of all weights that quantization changes, unless that was done before.
@@ -113,16 +118,25 @@ class Histogram(View):
             self._send_whole_plan()
 
     def handle(self, content: Mapping[str, Any]) -> None:
-        """Prepare the layer, or the whole model, that the page asks for."""
+        """Prepare the layer, or the whole model, that the page asks for; of several layers the latest comes first."""
         if content.get("type") == "layer":
-            self.prepare(str(content["layer"]))
+            layer = str(content["layer"])
+            if layer not in self._prepared:
+                self.announce(layer)
+                self._wanted.append(layer)
+                self._layers.submit(self._prepare_wanted)
         elif content.get("type") == "whole":
             self._background.submit(self.prepare_whole)
 
     def close(self) -> None:
         """Take the view off the page and stop what it computes."""
+        self._layers.close()
         self._background.close()
         super().close()
+
+    def _prepare_wanted(self, cancelled: threading.Event) -> None:
+        while self._wanted and not cancelled.is_set():
+            self.prepare(self._wanted.pop())
 
     def _of_model(self) -> ModelHistogram:
         assert self._model is not None

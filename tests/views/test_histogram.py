@@ -19,6 +19,8 @@ from mlexplorer.views.histogram_data import BINS, FEW_BINS, ModelHistogram, hist
 from tests.painter import deep_painter, painter
 from tests.views.page import Page
 
+SECONDS = 60
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -133,9 +135,12 @@ def test_weights_that_are_not_numbers_say_so() -> None:
 
 
 def test_a_layers_data_are_sent_once_when_it_is_asked_for() -> None:
-    page = Page(Histogram(painter()))
+    page = Page(histogram := Histogram(painter()))
     page.say(type="ready")
-    layer, weights, bias = page.say(type="layer", layer="brush")
+    page.say(type="layer", layer="brush")
+    assert histogram.wait(SECONDS)
+    announced, layer, weights, bias = (content for content, _ in page.received)
+    assert announced == layer
     assert [entry["name"] for entry in layer["weights"]] == ["weights", "bias"], "the largest one first"
     assert (weights["shape"], bias["shape"]) == ([3, 3, 3, 3], [3])
     assert page.say(type="layer", layer="brush") == []
@@ -152,11 +157,36 @@ def test_a_layers_data_are_sent_once_when_it_is_asked_for() -> None:
 
 
 def test_a_layer_without_weights_is_sent_as_such() -> None:
-    page = Page(Histogram(painter(classes=4)))
+    page = Page(histogram := Histogram(painter(classes=4)))
     page.say(type="ready")
-    (layer,) = page.say(type="layer", layer="probabilities")
+    layer = page.say(type="layer", layer="probabilities")[0]
     assert layer["weights"] == []
     assert layer["layer_type"] == "softmax"
+    assert histogram.wait(SECONDS)
+
+
+def test_the_kernel_hears_while_a_large_layer_is_computed_and_the_latest_comes_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, release, computed = threading.Event(), threading.Event(), []
+
+    def slowly(node: Any, weight: Any) -> Any:
+        begun.set()
+        assert release.wait(SECONDS)
+        computed.append(weight.key)
+        return {"type": "weight", "key": weight.key}, []
+
+    monkeypatch.setattr("mlexplorer.views.histogram.histogram_data", slowly)
+    page = Page(histogram := Histogram(deep_painter()))
+    page.say(type="layer", layer="sketch")
+    assert begun.wait(SECONDS)
+    for layer in ("paint", "varnish"):
+        assert page.say(type="layer", layer=layer)[0]["layer"] == layer, "the page hears at once what is coming"
+    release.set()
+    assert histogram.wait(SECONDS)
+    layers = [key.partition(":")[0] for key in computed]
+    assert list(dict.fromkeys(layers)) == ["sketch", "varnish", "paint"]
+    assert len(computed) == len(set(computed))
 
 
 def arrays(model: mle.Model) -> Iterator[np.ndarray]:
