@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from mlexplorer.errors import Cancelled, InputError, MlexplorerError
 from mlexplorer.exploration import (
@@ -25,7 +25,7 @@ from mlexplorer.exploration import (
     Step,
     sizes,
 )
-from mlexplorer.inputs import Given, Inputs, Reading
+from mlexplorer.inputs import Given, Inputs
 from mlexplorer.model import Model
 from mlexplorer.progress import Progress, check
 from mlexplorer.quantization.plan import Plan
@@ -35,15 +35,13 @@ from mlexplorer.sensitivity import sensed
 from mlexplorer.sweeps import Sweep, sweep
 from mlexplorer.views.background import Background
 from mlexplorer.views.choosing import plan_scheme
-from mlexplorer.views.defaults import sample_photos
+from mlexplorer.views.pictures import Pictures
 from mlexplorer.views.screen import Screen
 
 PREPARED_WEIGHTS = 8_000_000
 """Histograms of all layers are computed ahead in models of up to this many weights; else when a layer is chosen."""
 REPEATS = (1.0, 3.0, 8.0)
 """Seconds after which a page that does not answer gets everything once more."""
-READING = 0.5
-"""Seconds in which pictures are read before the model is run on the first one; the rest follow its outputs."""
 PAGE_LOADS = 3.0
 """Seconds that a page may take to load its widgets and draw the first outputs, before others are computed."""
 SENSED = 4
@@ -63,15 +61,6 @@ class Chosen(Protocol):
     image: Any
 
 
-class _Arrived(NamedTuple):
-    """Pictures that were asked for, the first of which are read: beside those that are there, or in their place."""
-
-    reading: Reading
-    given: list[Given]
-    faults: list[str]
-    added: bool
-
-
 class _AnotherIsChosen(Exception):
     """The depth that is being calibrated is left for another one."""
 
@@ -80,8 +69,7 @@ class Computation:
     """Computes, in one thread, what is missing of what is chosen, and tells the screen.
 
     `rows` are the results so far; `error` is what went wrong last; `plan` is the mixed plan, None where there is none,
-    and `feedback` whether it is rounded with error feedback;
-    `images` is what the model is run on as it was given, None for the samples and once it is closed.
+    and `feedback` whether it is rounded with error feedback; `pictures` are what the model is run on.
     """
 
     def __init__(
@@ -91,15 +79,11 @@ class Computation:
         self.plan: Plan | None = None
         self.feedback = False
         self.background = Background("mlexplorer explorer")
-        self.images: Any = images
+        self.pictures = Pictures(model, images, screen)
         self._model, self._calibrated = model, calibrated
         self._chosen, self._screen = chosen, screen
         self._feedback_asked = {chosen.scheme} & WITH_FEEDBACK.keys()
         self._cancelled = self._closed = self._sized = self._awaited = False
-        self._inputs: list[Given] = []
-        self._faults: list[str] = []
-        self._readings: list[Reading] = []
-        self._arrived: list[_Arrived] = []
         self._rows: dict[tuple[int, tuple[str, int]], Row] = {}
         self._done: set[Step] = set()
         self._lock = threading.Lock()
@@ -167,12 +151,9 @@ class Computation:
         The first of them are read now, the rest in the background. Returns the first, what cannot be read, in words,
         and how many are left. Raises as `Reading` does, and then everything stays as it was.
         """
-        reading = Reading(self._model, sample_photos() if images is None else images)
-        given, faults = reading.take(READING)
-        with self._lock:
-            self._arrived.append(_Arrived(reading, given, faults, add))
+        shown = self.pictures.ask(images, add=add)
         self.resume()
-        return given, faults, reading.left
+        return shown
 
     def find(self, target: float) -> None:
         """Look for the smallest mixed plan that keeps a target, and tell the screen; see `Explorer.find`."""
@@ -180,7 +161,8 @@ class Computation:
         self.background.submit(lambda cancelled: self._search(image, target, cancelled), self._interrupt)
 
     def _release(self) -> None:
-        self._runs, self._inputs, self._readings, self.images = None, [], [], None
+        self._runs = None
+        self.pictures.close()
         with self._lock:
             self._rows = {place: replace(row, outputs=()) for place, row in self._rows.items()}
 
@@ -232,18 +214,19 @@ class Computation:
             self._screen.histogram.announce(self._announced)
             chosen = [name for name in SCHEMES if KINDS.get(self._chosen.scheme) is SCHEMES[name]]
             self._add_sizes(sizes(self._model, chosen, [self._chosen.bits]), cancelled)
-        self._show_arrived(cancelled)
-        self._read(cancelled)
+        self._show_asked(cancelled)
+        if not self.pictures.given:
+            self._tell("running", "Reading pictures")
+            self.pictures.read_first(cancelled)
         if self._runs is None:
             self._tell("running", "Preparing the network")
-            self._runs = Runs(self._model, self._inputs, calibrated=self._calibrated, known_sizes=self._sizes)
-            self._runs.more = sum(reading.left for reading in self._readings)
+            self._runs = Runs(self._model, [], calibrated=self._calibrated, known_sizes=self._sizes)
+            self._take_pictures(self._runs)
 
     def _prepare_sizes(self, cancelled: threading.Event) -> None:
         """All sizes and a histogram, which need no run, but would keep the first picture waiting; once is enough."""
         if self._sized:
             return
-        self._let_page_load(cancelled)
         self._tell("running", "Computing file sizes")
         self._add_sizes(sizes(self._model), cancelled)
         self._sized = True
@@ -256,57 +239,32 @@ class Computation:
             if (0, row.key) not in self._rows:
                 self._add(row)
 
-    def _read(self, cancelled: threading.Event) -> None:
-        """Read the first of the pictures that were given at first, where that was not done before."""
-        if self._inputs:
-            return
-        self._tell("running", "Reading pictures")
-        if not self._readings:
-            self._readings = [Reading(self._model, sample_photos() if self.images is None else self.images)]
-            self.images = self._readings[0].sources
-        self._take(*self._readings[0].take(READING, cancelled))
-
     def _read_rest(self, cancelled: threading.Event) -> None:
-        """Read the pictures that are left, and show them in larger and larger batches."""
+        """Read the pictures that are left."""
         assert self._runs is not None
 
         def report(done: int, total: int) -> None:
             self._tell("running", f"Reading pictures: {done} of {total}", done, total)
 
-        seconds = READING
-        while self._readings:
-            seconds *= 2
-            self._take(*self._readings[0].take(seconds, cancelled, report))
-            self._readings = [reading for reading in self._readings if reading.left]
-            self._runs.inputs = list(self._inputs)
-            self._runs.more = sum(reading.left for reading in self._readings)
+        for _ in self.pictures.read_rest(cancelled, report):
+            self._take_pictures(self._runs)
 
-    def _take(self, given: list[Given], faults: list[str]) -> None:
-        self._inputs = [*self._inputs, *given]
-        self._faults += faults
-        self._screen.say("; ".join(self._faults))
-        self._screen.offer(self._inputs)
+    def _take_pictures(self, runs: Runs) -> None:
+        runs.inputs, runs.more = self.pictures.given, self.pictures.left
 
-    def _show_arrived(self, cancelled: threading.Event) -> None:
+    def _show_asked(self, cancelled: threading.Event) -> None:
         """Show what `show` has read: added pictures come after those that are there, others take their place."""
-        with self._lock:
-            arrived, self._arrived = self._arrived, []
-        for reading, given, faults, added in arrived:
-            if added:
+        for asked in self.pictures.asked():
+            if asked.added:
                 with suppress(MlexplorerError, OSError):  # then there are none to add to
-                    self._read(cancelled)
-            first = len(self._inputs) if added else 0
-            if not first:
+                    self.pictures.read_first(cancelled)
+            if not (asked.added and self.pictures.given):
                 self._forget_pictures()
-                self._inputs, self._faults, self._readings = [], [], []
-            self.images = [*self.images, *reading.sources] if first else reading.sources
-            counted = self._runs is not None and self._runs.counts
-            self._take(given, faults)
-            self._readings.append(reading)
-            if self._runs is not None:
-                self._runs.inputs = list(self._inputs)
-                self._runs.more = sum(reading.left for reading in self._readings)
-                if self._runs.counts and not counted:
+            first, runs = self.pictures.put(asked), self._runs
+            if runs is not None:
+                counted = runs.counts
+                self._take_pictures(runs)
+                if runs.counts and not counted:
                     self._done.clear()  # a picture on its own was not counted
             self._screen.say_why("")
             self._chosen.image = first
@@ -327,10 +285,10 @@ class Computation:
     def _run(self, image: int, cancelled: threading.Event) -> str:
         """The outputs without error feedback; returns what was done, in words."""
         assert self._runs is not None
-        if image >= len(self._inputs):
+        if image >= len(self.pictures.given):
             self._read_rest(cancelled)
-        if image >= len(self._inputs):
-            raise InputError(f"there is no picture {image}: there are {len(self._inputs)}, counted from 0")
+        if image >= len(self.pictures.given):
+            raise InputError(f"there is no picture {image}: there are {len(self.pictures.given)}, counted from 0")
         self._run_mixed(image, cancelled)
         started = time.perf_counter()
         steps = self._runs.steps(image, (self._chosen.scheme, self._chosen.bits), self._done)
@@ -341,6 +299,8 @@ class Computation:
             self._tell("running", f"Computing {step.label}", index, len(steps))
             self._add(self._row(step, cancelled))
             self._done.add(step)
+            if not self._sized:
+                self._let_page_load(cancelled)
             self._prepare_sizes(cancelled)
         self._prepare_sizes(cancelled)
         seconds = time.perf_counter() - started
@@ -409,14 +369,14 @@ class Computation:
         }
         if runs.counts:
             self._read_rest(cancelled)
-            pictures = [runs.full(index) for index in range(min(len(self._inputs), SHEET))]
+            pictures = [runs.full(index) for index in range(min(len(self.pictures.given), SHEET))]
             some, metric, of = pictures[:: -(-len(pictures) // SENSED)], "agreement", None
             name = f"{len(pictures)} pictures"
         else:
             pictures = some = [runs.coarse(image)]
             metric, of = "psnr" if any(row.metric == "PSNR" for row in self.rows) else "snr", image
             part = "" if runs.coarse(image) is runs.full(image) else ", at a quarter of its pixels"
-            name = f"{self._inputs[image].name}{part}"
+            name = f"{self.pictures.given[image].name}{part}"
         if (kind, of) not in self._sensitivities:
             measured = sweep(self._model, some, schemes=(kind,), bits=(), layers=sensed(BITS), **options)
             self._sensitivities[kind, of] = measured
@@ -440,7 +400,7 @@ class Computation:
                     break
                 if time.perf_counter() - said > _SAID:
                     said = time.perf_counter()
-                    text = f"Other pictures: {self._inputs[step.image].name}, {step.label}"
+                    text = f"Other pictures: {self.pictures.given[step.image].name}, {step.label}"
                     self._tell("running", text, count, count + len(steps) - index)
                 self._add(self._row(step, cancelled))
                 self._done.add(step)

@@ -126,7 +126,7 @@ class Explorer(ipywidgets.Box):  # type: ignore[misc]
     @property
     def images(self) -> Any:
         """What the model is run on, as it was given, folders taken apart once they were read; None for the samples."""
-        return self._computing.images
+        return self._computing.pictures.sources
 
     def show_images(self, images: Inputs | None = None, *, add: bool = False) -> None:
         """Run the model on other pictures, None for the samples, or, with `add`, on more of them.

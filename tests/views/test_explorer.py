@@ -346,6 +346,18 @@ def test_what_waits_for_a_page_goes_on_without_one(
     assert time.monotonic() - started < SECONDS / 2
 
 
+@pytest.mark.usefixtures("kernel")
+def test_what_cannot_run_waits_for_no_page(explorers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computation, "PAGE_LOADS", SECONDS)
+    model = painter()
+    model.spec.neuralNetwork.layers.add(name="swirl", input=["painted"], output=["swirled"]).custom.className = "Swirl"
+    started = time.monotonic()
+    explorer = explorers(mle.load(model.spec), photo())
+    wait_until(lambda: progress(explorer)["state"] == "failed")
+    assert time.monotonic() - started < SECONDS / 2
+    assert len(explorer.results) == 17
+
+
 def test_the_page_waits_for_a_histogram_that_comes_even_where_the_computation_is_cancelled(
     explorers: Any, slow_rows: threading.Event
 ) -> None:

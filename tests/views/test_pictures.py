@@ -18,7 +18,7 @@ from mlexplorer.errors import InputError
 from mlexplorer.exploration import MIXED, Row
 from mlexplorer.progress import check
 from mlexplorer.quantization.plan import Plan
-from mlexplorer.views import computation
+from mlexplorer.views import pictures
 from tests.formats.models import network
 from tests.painter import deep_classifier, deep_painter, painter, photo
 from tests.views.page import Page
@@ -27,9 +27,9 @@ from tests.web_server import Server, sends
 SECONDS = 60
 
 
-@pytest.fixture(autouse=True, params=[computation.READING, 0], ids=["read at once", "read one by one"])
+@pytest.fixture(autouse=True, params=[pictures.READING, 0], ids=["read at once", "read one by one"])
 def _reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(computation, "READING", request.param)
+    monkeypatch.setattr(pictures, "READING", request.param)
 
 
 @pytest.fixture
