@@ -166,7 +166,7 @@ def said_of_pictures(model: Model, pictures: Sequence[Given], left: int, faults:
     counted = f"{count} picture{'s' if count > 1 else ''}"
     said = [f"{counted} added." if added else f"{counted} shown."]
     if left:
-        said.append(f"{left} more {'are' if left > 1 else 'is'} read in the background.")
+        said.append(f"{left} more follow{'s' if left == 1 else ''} as they are read.")
     if others:
         which = "It is" if count == 1 else "All are" if len(others) == count else f"{len(others)} of them are"
         said.append(f"{which} fitted to the model's size, {feature.size_text}.")

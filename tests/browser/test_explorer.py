@@ -273,6 +273,31 @@ def test_the_first_picture_takes_less_than_two_seconds(browser: Any, light: str,
     notebook.page.close()
 
 
+@pytest.mark.parametrize("width", [1560, 760])
+def test_many_pictures_scroll_in_their_row_beside_the_button(
+    browser: Any, light: str, folder: Path, width: int
+) -> None:
+    imports = "import mlexplorer as mle\nfrom tests.painter import deep_painter, photo\n"
+    explore = "mle.explore(deep_painter(), [photo(seed=seed) for seed in range(60)])"
+    write_notebook(folder / "many.ipynb", imports + explore)
+    notebook = Notebook(browser, light, "many.ipynb")
+    notebook.page.set_viewport_size({"width": width, "height": 900})
+    notebook.run_all()
+    notebook.page.wait_for_function("() => document.querySelectorAll('.mlx-preview .input').length === 60")
+    view, row, button = (
+        notebook.page.locator(f".mlx-preview{part}").first.bounding_box()
+        for part in ("", " .inputs", " .feeds > button")
+    )
+    assert view["x"] <= row["x"] < row["x"] + row["width"] <= button["x"]
+    assert button["x"] + button["width"] <= view["x"] + view["width"]
+    notebook.page.focus(".mlx-preview .input[aria-checked=true]")
+    for _ in range(59):
+        notebook.page.keyboard.press("ArrowRight")
+    last = notebook.page.locator(".mlx-preview .input").last.bounding_box()
+    assert last["x"] + last["width"] <= row["x"] + row["width"] + 1, "the row follows the focus"
+    notebook.page.close()
+
+
 def test_the_dark_theme(browser: Any, dark: str, folder: Path, screenshots: Path) -> None:
     write_notebook(
         folder / "dark.ipynb", "import mlexplorer as mle\nexplorer = mle.explore(mle.samples.style(), bits=3)\nexplorer"
