@@ -62,7 +62,7 @@ class Histogram(View):
             if self._model is None or layer in self._prepared:
                 return
             node = self._model.graph.node(layer)
-            self.publish(("layer", layer), layer_data(node))
+            self.announce(layer)
             for weight in sorted(node.weights, key=lambda weight: -weight.count):
                 if weight.count:
                     self.publish(("weight", weight.key), *histogram_data(node, weight))

@@ -50,7 +50,7 @@ class Pictures:
 
         Returns them, in words what cannot be read, and how many are left. Raises as `Reading` does.
         """
-        reading = Reading(self._model, sample_photos() if images is None else images)
+        reading = self._reading(images)
         given, faults = reading.take(READING)
         with self._lock:
             self._asked.append(Asked(reading, given, faults, add))
@@ -77,22 +77,25 @@ class Pictures:
         if self.given:
             return
         if not self._readings:
-            self._readings = [Reading(self._model, sample_photos() if self.sources is None else self.sources)]
+            self._readings = [self._reading(self.sources)]
             self.sources = self._readings[0].sources
         self._take(*self._readings[0].take(READING, cancelled))
 
     def read_rest(self, cancelled: threading.Event, progress: Callable[[int, int], None]) -> Iterator[None]:
         """Read what is left, in larger and larger batches; raises Cancelled once `cancelled` is set."""
         seconds = READING
-        while self._readings:
-            seconds *= 2
-            self._take(*self._readings[0].take(seconds, cancelled, progress))
-            self._readings = [reading for reading in self._readings if reading.left]
-            yield
+        for reading in self._readings:
+            while reading.left:
+                seconds *= 2
+                self._take(*reading.take(seconds, cancelled, progress))
+                yield
 
     def close(self) -> None:
         """Let go of all."""
         self.given, self._readings, self.sources = [], [], None
+
+    def _reading(self, images: Inputs | None) -> Reading:
+        return Reading(self._model, sample_photos() if images is None else images)
 
     def _take(self, given: list[Given], faults: list[str]) -> None:
         self.given = [*self.given, *given]

@@ -118,6 +118,7 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         open_picture(lazy)
     with Image.open(whole) as closed:
         pass
+    assert open_picture(whole).size == (64, 64)
     for unreadable in (closed, cut):
         with pytest.raises(InputError):
             open_picture(unreadable)

@@ -19,6 +19,7 @@ from mlexplorer.exploration import MIXED, Row
 from mlexplorer.progress import check
 from mlexplorer.quantization.plan import Plan
 from mlexplorer.views import pictures
+from mlexplorer.views.preview import Preview
 from tests.formats.models import network
 from tests.painter import deep_classifier, deep_painter, painter, photo
 from tests.views.page import Page
@@ -141,6 +142,21 @@ def test_the_first_picture_is_run_before_all_are_read(
     assert replayed(explorer.preview, "inputs")[0]["names"] == ["a", "b", "c"]
     assert "d.png" in replayed(explorer.controls, "notice")[0]["text"]
     assert max(rate.total for row in explorer.results if (rate := row.agreement)) == 3
+    explorer.close()
+
+
+@pytest.mark.parametrize("_reading", [SECONDS], indirect=True)
+def test_pictures_that_are_read_at_once_are_offered_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: list[int] = []
+    offer = Preview.offer
+    monkeypatch.setattr(Preview, "offer", lambda self, given: (offered.append(len(given)), offer(self, given)))
+    explorer = mle.explore(deep_painter(), folder)
+    assert explorer.wait(SECONDS)
+    explorer.image = 1
+    assert explorer.wait(SECONDS)
+    explorer.show_images([photo()], add=True)
+    assert explorer.wait(SECONDS)
+    assert offered == [3, 4]
     explorer.close()
 
 
