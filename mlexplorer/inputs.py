@@ -54,10 +54,12 @@ class Reading:
 
     def __init__(self, model: Model, images: Inputs) -> None:
         self._feature = input_feature(model)
-        self._read = self._open if self._feature.type == "image" else self._check
-        self.sources: list[PictureLike | Array] = list(
-            picture_sources(images) if self._feature.type == "image" else _arrays(images, self._feature)
-        )
+        self.sources: list[Any]
+        self._read: Callable[[int, threading.Event | None], Given]
+        if self._feature.type == "image":
+            self.sources, self._read = picture_sources(images), self._open
+        else:
+            self.sources, self._read = _arrays(images, self._feature), self._array
         self._next, self._found = 0, 0
         self._given: list[Given] = []
         self._faults: list[str] = []
@@ -97,13 +99,16 @@ class Reading:
     def _open(self, index: int, cancelled: threading.Event | None) -> Given:
         source = self.sources[index]
         picture = open_picture(source, cancelled)
-        small = picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
-        small.thumbnail((SMALL_SIDE, SMALL_SIDE))
         name = Path(picture_name(source)).stem if isinstance(source, str | Path) else f"image {index + 1}"
+        try:
+            small = picture.convert("RGB")  # a copy in any case
+        except ValueError as error:
+            raise InputError(f"{name}: a picture of mode {picture.mode} has no colours to show ({error})") from error
+        small.thumbnail((SMALL_SIDE, SMALL_SIDE))
         return Given(name, _stages(self._feature, picture), small, picture.size)
 
-    def _check(self, index: int, _cancelled: threading.Event | None) -> Given:
-        array = np.asarray(self.sources[index])
+    def _array(self, index: int, _cancelled: threading.Event | None) -> Given:
+        array = self.sources[index]
         return Given(f"array {index + 1}", {"full": array}, array)
 
 

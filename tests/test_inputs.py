@@ -95,6 +95,12 @@ def test_where_nothing_can_be_read_all_faults_are_named_and_again(folder: Path) 
         Reading(painter(), []).take()
 
 
+def test_a_picture_without_colours_is_named_and_the_others_used() -> None:
+    given, (fault,) = read_inputs(painter(), [Image.new("La", (30, 20)), photo()])
+    assert [one.name for one in given] == ["image 2"]
+    assert fault.startswith("image 1: a picture of mode La has no colours")
+
+
 def test_arrays_are_taken_as_they_are() -> None:
     given, faults = read_inputs(array_model(), (np.full(3, float(index)) for index in range(2)))
     assert [(one.name, one.size, one.stages["full"].tolist()) for one in given] == [
