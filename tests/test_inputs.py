@@ -95,6 +95,12 @@ def test_where_nothing_can_be_read_all_faults_are_named_and_again(folder: Path) 
         Reading(painter(), []).take()
 
 
+def test_what_is_no_picture_is_said_and_the_others_used() -> None:
+    given, (fault,) = read_inputs(painter(), [object(), photo()])  # type: ignore[list-item]
+    assert [one.name for one in given] == ["image 2"]
+    assert fault == "a picture is a path, an address, a PIL image or an array, not object"
+
+
 def test_a_picture_without_colours_is_named_and_the_others_used() -> None:
     given, (fault,) = read_inputs(painter(), [Image.new("La", (30, 20)), photo()])
     assert [one.name for one in given] == ["image 2"]

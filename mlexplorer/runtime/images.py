@@ -45,6 +45,8 @@ def open_picture(source: PictureLike, cancelled: threading.Event | None = None) 
                 f"{name}: not a picture that can be read ({str(error) or 'its file is closed'})"
             ) from error
         return _eight_bits(source)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"a picture is a path, an address, a PIL image or an array, not {type(source).__name__}")
     path = _fetched(source, cancelled) if is_address(source) else Path(source)
     try:
         with Image.open(path) as image:
